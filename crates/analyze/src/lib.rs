@@ -1,0 +1,1 @@
+//! From a minidump file to one analysis document

@@ -1,0 +1,1 @@
+//! Ways to die, for tests: a C library of faults

@@ -1,0 +1,31 @@
+//! One file per stream.
+
+pub mod python;
+
+/// Stream types, as they stand in the directory of a minidump.
+///
+/// Standard ones: `minidumpapiset.h`, `MINIDUMP_STREAM_TYPE`. `LINUX_*`: Breakpad's
+/// `minidump_format.h`. `CRASHPAD_INFO`: Crashpad's `minidump_extensions.h`.
+/// `MOZ_SOFT_ERRORS`: rust-minidump. `LASTWORDS_*`: ours, prefix `LW` (0x4C57).
+#[allow(missing_docs)] // The names are the specification's own.
+pub mod stream_type {
+    pub const THREAD_LIST: u32 = 3;
+    pub const MODULE_LIST: u32 = 4;
+    pub const MEMORY_LIST: u32 = 5;
+    pub const EXCEPTION: u32 = 6;
+    pub const SYSTEM_INFO: u32 = 7;
+    pub const MISC_INFO: u32 = 15;
+    pub const MEMORY_INFO_LIST: u32 = 16;
+    pub const THREAD_NAMES: u32 = 24;
+    pub const LINUX_CPU_INFO: u32 = 0x4767_0003;
+    pub const LINUX_PROC_STATUS: u32 = 0x4767_0004;
+    pub const LINUX_LSB_RELEASE: u32 = 0x4767_0005;
+    pub const LINUX_CMD_LINE: u32 = 0x4767_0006;
+    pub const LINUX_ENVIRON: u32 = 0x4767_0007;
+    pub const LINUX_AUXV: u32 = 0x4767_0008;
+    pub const LINUX_MAPS: u32 = 0x4767_0009;
+    pub const LINUX_DSO_DEBUG: u32 = 0x4767_000A;
+    pub const CRASHPAD_INFO: u32 = 0x4350_0001;
+    pub const MOZ_SOFT_ERRORS: u32 = 0x4D7A_0008;
+    pub const LASTWORDS_PYTHON: u32 = 0x4C57_0001;
+}

@@ -1,0 +1,1 @@
+//! The out-of-process dumper: watches one process and writes its minidump

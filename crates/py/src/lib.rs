@@ -1,0 +1,1 @@
+//! The Rust core as seen from Python.

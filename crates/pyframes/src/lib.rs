@@ -1,0 +1,1 @@
+//! CPython threads and frames read from the memory of a stopped process

@@ -1,0 +1,1 @@
+//! Minidumps built byte by byte for tests, without the layouts under test

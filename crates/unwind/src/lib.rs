@@ -1,0 +1,1 @@
+//! Call frame information from the modules' own files, for minidump-unwind

@@ -1,0 +1,72 @@
+"""The Rust core as seen from Python (crates/py). Checked against the binary by stubtest."""
+
+from collections.abc import Sequence
+from typing import final
+
+@final
+class CoreError(Exception):
+    """Raised by the core. `args` = (code, message, hint or None); codes as in `error_codes()`."""
+
+def core_version() -> str:
+    """Version of the Rust core, the same as the package's."""
+
+def error_codes() -> list[str]:
+    """Every code that `CoreError` can carry; `lastwords.errors.CODES` lists them all."""
+
+def analyze_dump(path: str, options: bytes) -> bytes:
+    """Analyse a minidump file.
+
+    Args:
+        path: The file.
+        options: JSON, see docs/formats/analysis.md: `{"symbols": [...], "local_modules": bool}`.
+
+    Returns:
+        The analysis as one UTF-8 JSON document (docs/formats/analysis.md).
+
+    Releases the GIL. Raises `CoreError`.
+    """
+
+def arm(
+    *,
+    monitor_path: str,
+    spool_dir: str,
+    report_base: bytes,
+    attachments: Sequence[str],
+    budget_ms: int,
+    is_quiet: bool,
+) -> int:
+    """Start the monitor process and install the signal handlers; returns the monitor's pid.
+
+    Args:
+        monitor_path: The `lastwords-monitor` executable.
+        spool_dir: An existing, writable spool directory (it holds `new/` and `pending/`).
+        report_base: UTF-8 JSON object that the monitor completes into `report.json`.
+        attachments: Files whose last MiB is copied into the report; missing ones are soft errors.
+        budget_ms: Hard limit of the time that the crashing process waits for its dump.
+        is_quiet: Write nothing to stderr when the process crashes.
+
+    Arming again replaces the settings and keeps the monitor. Raises `CoreError`.
+    """
+
+def disarm() -> None:
+    """Restore the previous signal handlers and end the monitor; does nothing when not armed."""
+
+def is_armed() -> bool:
+    """Whether the signal handlers are installed."""
+
+def monitor_pid() -> int | None:
+    """Process id of the monitor; `None` when not armed."""
+
+def set_annotation(key: str, value: str | None, kind: str) -> None:
+    """Set one annotation of the next report, or remove it (`value` is `None`).
+
+    Args:
+        key: At most 120 bytes of UTF-8.
+        value: At most 3,900 bytes of UTF-8; longer text is cut at a character and marked.
+        kind: How to read `value`: "string", "int", "float" or "bool" ("true" / "false").
+
+    Costs one copy into shared memory. Raises `CoreError` when 256 annotations are set.
+    """
+
+def after_fork_in_child() -> None:
+    """Detach a forked child from its parent's annotations and monitor; it gets its own when it crashes."""

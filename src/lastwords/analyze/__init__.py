@@ -1,0 +1,1 @@
+"""From a dump file to an analysis."""

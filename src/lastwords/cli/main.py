@@ -1,0 +1,64 @@
+"""The `lastwords` command: finds the verb, maps errors to exit statuses.
+
+Verbs are imported only when they are called, so `lastwords analyze` does not pay for the server.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from lastwords.errors import LastwordsError
+
+__all__ = ["VERBS", "run"]
+
+VERBS: dict[str, str] = {
+    "analyze": "Read a minidump and print what happened.",
+    "demo": "Crash a sample program three ways and lead the reports to a web page.",
+    "issues": "List the issues of a server, ranked by installations hit.",
+    "reports": "List the reports of a server.",
+    "send": "Deliver the pending reports of this machine.",
+    "serve": "Run the server that collects, groups and shows reports.",
+    "signature": "Explain how a dump or report is grouped.",
+    "spool": "List, show and manage the reports on this machine.",
+}
+"""Verb → one line of help. `lastwords.cli.<verb>` holds a click command named `command`."""
+
+
+class _LazyVerbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"lastwords.cli.{cmd_name}")
+        command = module.command
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Verbs"):
+            formatter.write_dl(sorted(VERBS.items()))
+
+
+@click.group(cls=_LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lastwords")
+def _lastwords() -> None:
+    """Crash reports for Python applications and the native code inside them.
+
+    Exit status: 0 done, 1 failed, 2 usage, 3 input not readable, 4 permission or missing
+    dependency, 5 partial result under --strict.
+    """
+
+
+def run() -> None:
+    """Run the command line and end the process with its exit status."""
+    try:
+        _lastwords.main(standalone_mode=True)
+    except LastwordsError as error:
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"hint: {error.hint}", err=True)
+        sys.exit(error.exit_status)

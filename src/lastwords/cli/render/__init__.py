@@ -1,0 +1,1 @@
+"""Turns results into text or JSON; never computes."""

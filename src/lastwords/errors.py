@@ -1,0 +1,101 @@
+"""The exception tree, and the list of stable error codes.
+
+```
+LastwordsError(code, message, hint)
+├── SettingsError      a setting has a wrong value
+├── DumpError          a dump file cannot be read (exit status 3)
+├── SymbolsError       a symbol source cannot be used
+├── SpoolError         the reports on this disk cannot be read or written
+├── DeliveryError      a report could not be sent
+├── CaptureError       the signal handler or the monitor could not be started
+├── StoreError         the server's database or files cannot be used
+└── DependencyError    a program, package or permission is missing (exit status 4)
+```
+
+A message says what, where (path, offset, thread, module) and what was expected; the hint is
+something to type or to change. Codes are stable: programs may match on them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CODES",
+    "CaptureError",
+    "DeliveryError",
+    "DependencyError",
+    "DumpError",
+    "LastwordsError",
+    "SettingsError",
+    "SpoolError",
+    "StoreError",
+    "SymbolsError",
+]
+
+
+class LastwordsError(Exception):
+    """Base of all errors that lastwords raises.
+
+    Args:
+        code: One of `CODES`.
+        message: What, where, what was expected.
+        hint: What to do next; `None` if there is nothing to do.
+    """
+
+    exit_status = 1
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        if code not in CODES:
+            raise ValueError(f"error code {code!r} is not listed in lastwords.errors.CODES")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class SettingsError(LastwordsError):
+    """A setting has a wrong value."""
+
+    exit_status = 2
+
+
+class DumpError(LastwordsError):
+    """A dump file cannot be read."""
+
+    exit_status = 3
+
+
+class SymbolsError(LastwordsError):
+    """A symbol source cannot be used."""
+
+
+class SpoolError(LastwordsError):
+    """The reports on this disk cannot be read or written."""
+
+
+class DeliveryError(LastwordsError):
+    """A report could not be sent."""
+
+
+class CaptureError(LastwordsError):
+    """The signal handler or the monitor could not be started."""
+
+
+class StoreError(LastwordsError):
+    """The server's database or files cannot be used."""
+
+
+class DependencyError(LastwordsError):
+    """A program, package or permission is missing."""
+
+    exit_status = 4
+
+
+CODES: dict[str, str] = {
+    "dump_not_found": "there is no file at the given path",
+    "dump_not_readable": "the file exists but may not be read, or is not a regular file",
+    "dump_empty": "the file holds no bytes",
+    "dump_not_a_minidump": "the file does not start with a minidump's signature",
+    "dump_malformed": "the file starts like a minidump but no stream of it can be used",
+    "core_failed": "the Rust core failed in a way it has no name for: a defect, please report it",
+}
+"""Every stable code and what it means; each has a test."""

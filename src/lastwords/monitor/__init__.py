@@ -1,0 +1,1 @@
+"""The plan for the native monitor: triggers, filters, names of dumps."""

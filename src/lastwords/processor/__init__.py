@@ -1,0 +1,1 @@
+"""Jobs: analyse, scrub, sign, group."""

@@ -1,0 +1,1 @@
+"""The nouns: crash report, annotation, mechanism, analysis, thread, frame, soft error."""

@@ -1,0 +1,1 @@
+"""What an application calls; everything here runs inside its process."""

@@ -1,0 +1,1 @@
+"""Reports on the user's disk: new, pending, completed."""

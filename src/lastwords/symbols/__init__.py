@@ -1,0 +1,1 @@
+"""Where symbols are looked for, in which order."""

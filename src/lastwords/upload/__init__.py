@@ -1,0 +1,1 @@
+"""The consent gate, retries, and the multipart request."""
