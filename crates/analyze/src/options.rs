@@ -1,0 +1,41 @@
+//! What the caller of an analysis may choose.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// Frames kept for one thread unless told otherwise.
+pub const DEFAULT_MAX_FRAMES: usize = 4_096;
+
+/// The options of `docs/formats/analysis.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Symbol sources, searched in this order.
+    pub symbols: Vec<PathBuf>,
+    /// Whether module files named in the dump may be read from this machine.
+    pub local_modules: bool,
+    /// Frames kept for one thread: the newest and the oldest ones of a longer stack.
+    pub max_frames: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { symbols: Vec::new(), local_modules: true, max_frames: DEFAULT_MAX_FRAMES }
+    }
+}
+
+impl Options {
+    /// Reads options from JSON; nothing at all means the defaults.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for what is not JSON, has unknown keys or wrong types.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        if json.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(json).map_err(|error| Error::Options { reason: error.to_string() })
+    }
+}
