@@ -7,7 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod bytes;
+pub mod context;
 pub mod header;
+pub mod sink;
 pub mod streams;
 
 pub use bytes::{DecodeError, Reader, Writer};
+pub use sink::{Location, Sink};

@@ -1,6 +1,16 @@
 //! One file per stream.
 
+pub mod crashpad_info;
+pub mod exception;
+pub mod linux_dso_debug;
+pub mod memory_info_list;
+pub mod memory_list;
+pub mod misc_info;
+pub mod module_list;
 pub mod python;
+pub mod system_info;
+pub mod thread_list;
+pub mod thread_names;
 
 /// Stream types, as they stand in the directory of a minidump.
 ///

@@ -1,0 +1,3 @@
+//! Register contexts, one file per processor.
+
+pub mod amd64;
