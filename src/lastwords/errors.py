@@ -25,6 +25,7 @@ __all__ = [
     "DependencyError",
     "DumpError",
     "LastwordsError",
+    "LastwordsWarning",
     "SettingsError",
     "SpoolError",
     "StoreError",
@@ -50,6 +51,10 @@ class LastwordsError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+
+
+class LastwordsWarning(UserWarning):
+    """Category of what the SDK says to the developer; it never raises into the application."""
 
 
 class SettingsError(LastwordsError):
@@ -96,6 +101,26 @@ CODES: dict[str, str] = {
     "dump_empty": "the file holds no bytes",
     "dump_not_a_minidump": "the file does not start with a minidump's signature",
     "dump_malformed": "the file starts like a minidump but no stream of it can be used",
+    "setting_unknown": "a setting was given that does not exist",
+    "setting_wrong_value": "a setting has a value of the wrong type or outside its range",
+    "setting_without_effect": "the setting is known but does nothing in this version",
+    "annotation_rejected": "an annotation's key or value cannot be stored",
+    "install_failed": "install() failed in a way it has no name for: a defect, please report it",
+    "install_wrong_process": "install() was called where no crash can be reported",
+    "capture_core_missing": "the compiled core of the package cannot be loaded",
+    "capture_monitor_missing": "the monitor's executable was not found",
+    "capture_not_armed": "the monitor or the signal handlers could not be started",
+    "spool_not_usable": "the spool directory cannot be made, read or written",
+    "spool_no_space": "a report could not be written completely: disk full or over its quota",
+    "spool_bad_report_id": "the text is not a report id",
+    "spool_report_not_found": "the spool holds no report with that id",
+    "spool_report_busy": "another process is working on that report",
+    "consent_not_stored": "the consent setting cannot be read or written",
+    "delivery_no_url": "it is not known where to send the report",
+    "delivery_bad_url": "the address to send to is not an http or https address",
+    "delivery_not_allowed": "nobody allowed to send the report",
+    "delivery_failed": "the report was not accepted this time; it stays pending",
+    "delivery_rejected": "the server refused the report for good",
     "core_failed": "the Rust core failed in a way it has no name for: a defect, please report it",
 }
 """Every stable code and what it means; each has a test."""
