@@ -1,0 +1,120 @@
+"""The job rows: written with the report, claimed under a lease, ended with the outcome.
+
+A worker that dies keeps its job until the lease ends; `release_leases` gives the jobs of a whole
+process tree back at once when that tree starts again. An attempt is counted when the job is
+claimed, so a job that kills its worker every time also comes to an end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+
+from lastwords.store.records import Job, ReportState
+from lastwords.store.schema import job, report
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import ColumnElement, Connection
+
+__all__ = ["add_job", "claim_job", "end_job", "queue_depth", "release_leases", "retry_job"]
+
+
+def add_job(
+    connection: Connection, report_id: str, now: datetime, *, queue: str = "process"
+) -> None:
+    """Queue a report; does nothing when it waits in this queue already."""
+    is_waiting = connection.scalar(
+        select(job.c.id).where(job.c.report_id == report_id, job.c.queue == queue)
+    )
+    if is_waiting is None:
+        connection.execute(
+            insert(job).values(
+                report_id=report_id,
+                queue=queue,
+                priority=0 if queue == "process" else 10,
+                available_at=now,
+                attempts=0,
+            )
+        )
+
+
+def claim_job(connection: Connection, owner: str, now: datetime, lease: timedelta) -> Job | None:
+    """Take the next job, mark its report as being processed; `None` when nothing is ready."""
+    row = connection.execute(
+        select(job)
+        .where(
+            job.c.available_at <= now,
+            or_(job.c.lease_until.is_(None), job.c.lease_until <= now),
+        )
+        .order_by(job.c.priority, job.c.id)
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    until = now + lease
+    connection.execute(
+        update(job)
+        .where(job.c.id == row.id)
+        .values(lease_owner=owner, lease_until=until, attempts=row.attempts + 1)
+    )
+    connection.execute(
+        update(report)
+        .where(report.c.id == row.report_id)
+        .values(state=ReportState.PROCESSING.value)
+    )
+    return Job(
+        id=row.id,
+        report_id=row.report_id,
+        queue=row.queue,
+        attempts=row.attempts + 1,
+        lease_owner=owner,
+        lease_until=until,
+        last_error=row.last_error,
+    )
+
+
+def end_job(connection: Connection, claimed: Job) -> bool:
+    """Remove a job; `False` when another worker has taken it since (then change nothing else)."""
+    ended = connection.execute(delete(job).where(_is_still(claimed)))
+    return ended.rowcount == 1
+
+
+def retry_job(connection: Connection, claimed: Job, error: str, available_at: datetime) -> bool:
+    """Give a job back for a later attempt; `False` when another worker has taken it since."""
+    given_back = connection.execute(
+        update(job)
+        .where(_is_still(claimed))
+        .values(lease_owner=None, lease_until=None, last_error=error, available_at=available_at)
+    )
+    if given_back.rowcount != 1:
+        return False
+    connection.execute(
+        update(report)
+        .where(report.c.id == claimed.report_id)
+        .values(state=ReportState.RECEIVED.value)
+    )
+    return True
+
+
+def release_leases(connection: Connection) -> int:
+    """Give back every claimed job; only for a process that knows that no worker lives."""
+    released = connection.execute(
+        update(job).where(job.c.lease_owner.is_not(None)).values(lease_owner=None, lease_until=None)
+    )
+    return released.rowcount
+
+
+def queue_depth(connection: Connection) -> int:
+    """Count the jobs that are not ended."""
+    return int(connection.scalar(select(func.count()).select_from(job)) or 0)
+
+
+def _is_still(claimed: Job) -> ColumnElement[bool]:
+    return and_(
+        job.c.id == claimed.id,
+        job.c.lease_owner == claimed.lease_owner,
+        job.c.attempts == claimed.attempts,
+    )

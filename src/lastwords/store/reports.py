@@ -1,0 +1,223 @@
+"""The rows of reports: accepting, finding, completing them; `Store` gives the transactions."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
+
+from lastwords.store.queue import add_job
+from lastwords.store.records import (
+    AcceptedReport,
+    BlobKind,
+    NewBlob,
+    NewReport,
+    Note,
+    NoteOutcome,
+    Outcome,
+    ReportBlob,
+    ReportFilter,
+    ReportState,
+    StoredReport,
+)
+from lastwords.store.schema import annotation, blob, report, report_blob, report_note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection, RowMapping
+
+__all__ = [
+    "accept",
+    "annotations_of",
+    "blobs_of",
+    "by_id",
+    "matching",
+    "notes_of",
+    "write_outcome",
+]
+
+_STORED_COLUMNS = tuple(report.c[field.name] for field in fields(StoredReport))
+_FOUND_OUT = (
+    "product",
+    "version",
+    "os",
+    "arch",
+    "mechanism",
+    "client_id",
+    "client_report_id",
+    "created",
+    "signature",
+    "crash_reason",
+    "crash_address",
+)
+"""Columns that an `Outcome` fills where it knows something."""
+
+
+def accept(connection: Connection, new: NewReport) -> AcceptedReport:
+    """Insert a report, its parts and its job, or find the one that was delivered before."""
+    if new.identity is not None:
+        known = connection.scalar(select(report.c.id).where(report.c.identity == new.identity))
+        if known is not None:
+            return AcceptedReport(report_id=known, is_duplicate=True)
+    dumps = [one.sha256 for one in new.blobs if one.kind is BlobKind.DUMP]
+    connection.execute(
+        insert(report).values(
+            id=new.report_id,
+            identity=new.identity,
+            client_report_id=new.client_report_id,
+            received=new.received,
+            product=new.product,
+            version=new.version,
+            client_id=new.client_id,
+            state=ReportState.RECEIVED.value,
+            dump_sha256=dumps[0] if dumps else None,
+        )
+    )
+    _add_blobs(connection, new.report_id, new.blobs, new.received)
+    if new.annotations:
+        rows = [
+            {"report_id": new.report_id, "key": key, "value": value}
+            for key, value in new.annotations
+        ]
+        connection.execute(insert(annotation), rows)
+    add_job(connection, new.report_id, new.received)
+    return AcceptedReport(report_id=new.report_id, is_duplicate=False)
+
+
+def by_id(connection: Connection, report_id: str) -> StoredReport | None:
+    """Return one report; `None` if unknown."""
+    query = select(*_STORED_COLUMNS).where(report.c.id == report_id)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _stored(row)
+
+
+def matching(connection: Connection, where: ReportFilter | None, limit: int) -> list[StoredReport]:
+    """Return reports that fulfil every condition, newest first."""
+    rows = connection.execute(
+        select(*_STORED_COLUMNS)
+        .where(*_conditions(where or ReportFilter()))
+        .order_by(report.c.received.desc(), report.c.id)
+        .limit(limit)
+    )
+    return [_stored(row) for row in rows.mappings()]
+
+
+def blobs_of(connection: Connection, report_id: str) -> list[ReportBlob]:
+    """Return the files of a report."""
+    rows = connection.execute(
+        select(report_blob.c.kind, report_blob.c.name, blob.c.sha256, blob.c.size_bytes)
+        .join(blob, blob.c.sha256 == report_blob.c.sha256)
+        .where(report_blob.c.report_id == report_id)
+        .order_by(report_blob.c.kind, report_blob.c.name)
+    )
+    return [
+        ReportBlob(kind=BlobKind(kind), name=name, sha256=sha256, size_bytes=size_bytes)
+        for kind, name, sha256, size_bytes in rows
+    ]
+
+
+def annotations_of(connection: Connection, report_id: str) -> list[tuple[str, str]]:
+    """Return the text parts of a report."""
+    rows = connection.execute(
+        select(annotation.c.key, annotation.c.value)
+        .where(annotation.c.report_id == report_id)
+        .order_by(annotation.c.key)
+    )
+    return [(key, value) for key, value in rows]
+
+
+def notes_of(connection: Connection, report_id: str) -> list[Note]:
+    """Return the notes of the last run, in the order of the steps."""
+    rows = connection.execute(
+        select(report_note).where(report_note.c.report_id == report_id).order_by(report_note.c.id)
+    )
+    return [
+        Note(
+            step=row.step,
+            outcome=NoteOutcome(row.outcome),
+            code=row.code,
+            message=row.message,
+            at=row.at,
+        )
+        for row in rows
+    ]
+
+
+def write_outcome(connection: Connection, report_id: str, outcome: Outcome, now: datetime) -> None:
+    """Complete a report's row; its notes, and its blobs of the same kinds, replace older ones."""
+    found = {name: getattr(outcome, name) for name in _FOUND_OUT}
+    values: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
+    values["state"] = outcome.state.value
+    values["state_reason"] = outcome.state_reason
+    values["processed"] = now
+    connection.execute(update(report).where(report.c.id == report_id).values(**values))
+    connection.execute(delete(report_note).where(report_note.c.report_id == report_id))
+    if outcome.notes:
+        connection.execute(
+            insert(report_note), [_note_row(report_id, one) for one in outcome.notes]
+        )
+    for kind in {one.kind for one in outcome.blobs}:
+        connection.execute(
+            delete(report_blob).where(
+                report_blob.c.report_id == report_id, report_blob.c.kind == kind.value
+            )
+        )
+    _add_blobs(connection, report_id, outcome.blobs, now)
+
+
+def _add_blobs(
+    connection: Connection, report_id: str, blobs: Sequence[NewBlob], now: datetime
+) -> None:
+    if not blobs:
+        return
+    connection.execute(
+        insert_or(blob).on_conflict_do_nothing(),
+        [{"sha256": one.sha256, "size_bytes": one.size_bytes, "created": now} for one in blobs],
+    )
+    connection.execute(
+        insert(report_blob),
+        [
+            {
+                "report_id": report_id,
+                "kind": one.kind.value,
+                "name": one.name,
+                "sha256": one.sha256,
+            }
+            for one in blobs
+        ],
+    )
+
+
+def _conditions(where: ReportFilter) -> list[ColumnElement[bool]]:
+    equals = (
+        (report.c.issue_id, where.issue_id),
+        (report.c.product, where.product),
+        (report.c.version, where.version),
+        (report.c.state, None if where.state is None else where.state.value),
+        (report.c.client_report_id, where.client_report_id),
+    )
+    conditions = [column == wanted for column, wanted in equals if wanted is not None]
+    if where.received_before is not None:
+        conditions.append(report.c.received < where.received_before)
+    return conditions
+
+
+def _note_row(report_id: str, note: Note) -> dict[str, Any]:
+    return {
+        "report_id": report_id,
+        "step": note.step,
+        "outcome": note.outcome.value,
+        "code": note.code,
+        "message": note.message,
+        "at": note.at,
+    }
+
+
+def _stored(row: RowMapping) -> StoredReport:
+    values = dict(row)
+    values["state"] = ReportState(values["state"])
+    return StoredReport(**values)
