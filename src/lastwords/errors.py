@@ -122,5 +122,11 @@ CODES: dict[str, str] = {
     "delivery_failed": "the report was not accepted this time; it stays pending",
     "delivery_rejected": "the server refused the report for good",
     "core_failed": "the Rust core failed in a way it has no name for: a defect, please report it",
+    "store_not_usable": "the server's data folder or database cannot be opened or written",
+    "store_newer_schema": "the database was written by a newer lastwords",
+    "store_in_use": "another server owns the data folder",
+    "blob_missing": "a stored file is not there or cannot be read",
+    "blob_damaged": "a stored file does not have the hash that names it",
+    "report_unknown": "the server has no report with this id",
 }
 """Every stable code and what it means; each has a test."""
