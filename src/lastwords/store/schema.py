@@ -111,19 +111,19 @@ issue = Table(
 issue_key = Table(
     "issue_key",
     METADATA,
-    _public(
+    Column(
         "kind",
         Text,
         primary_key=True,
-        meaning="what was hashed and by which version, as in `v1:exact`",
+        info=_public("what was hashed and by which version, as in `v1:exact`"),
     ),
     Column("hash", Text, primary_key=True, info=_public("hexadecimal hash of the grouping input")),
-    _public(
+    Column(
         "issue_id",
         Integer,
         ForeignKey("issue.id", ondelete="CASCADE"),
         nullable=False,
-        meaning="the issue that reports with this key belong to",
+        info=_public("the issue that reports with this key belong to"),
     ),
     Index(None, "issue_id"),
 )
@@ -134,8 +134,10 @@ report = Table(
     Column(
         "id", Text, primary_key=True, info=_public("the server's id: UUID, last six digits YYMMDD")
     ),
-    _public(
-        "identity", Text, meaning="equal for repeated deliveries of one report; null = unknown"
+    Column(
+        "identity",
+        Text,
+        info=_public("equal for repeated deliveries of one report; null = unknown"),
     ),
     Column("client_report_id", Text, info=_public("`report_id` of report.json")),
     Column("received", UtcTime, nullable=False, info=_public("when the server had all of it")),
@@ -152,11 +154,11 @@ report = Table(
         "state", Text, nullable=False, info=_public("received, processing, processed or failed")
     ),
     Column("state_reason", Text, info=_public("why it failed")),
-    _public(
+    Column(
         "issue_id",
         Integer,
         ForeignKey("issue.id", ondelete="SET NULL"),
-        meaning="the issue that it belongs to; null = not grouped (yet)",
+        info=_public("the issue that it belongs to; null = not grouped (yet)"),
     ),
     Column("signature", Text, info=_public("its signature")),
     Column("crash_reason", Text, info=_public("signal or exception type")),
@@ -189,8 +191,11 @@ report_blob = Table(
     Column(
         "kind", Text, primary_key=True, info=_public("report_json, dump, attachment or analysis")
     ),
-    _protected(
-        "name", Text, primary_key=True, meaning="the client's name of it; data, never a path"
+    Column(
+        "name",
+        Text,
+        primary_key=True,
+        info=_protected("the client's name of it; data, never a path"),
     ),
     Column("sha256", Text, ForeignKey("blob.sha256"), nullable=False, info=_public("the content")),
     Index(None, "sha256"),
