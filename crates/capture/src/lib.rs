@@ -1,1 +1,29 @@
-//! What runs inside the observed process: signal handler, annotation area, handshake with the monitor
+//! What runs inside the observed process.
+//!
+//! [`arm`] starts the monitor (a separate process that writes the dump), maps the area that
+//! both share, and installs a handler for the fatal signals. When one arrives, the handler
+//! sends the monitor what only it can know, waits for the dump within a time budget, and
+//! hands the signal on to whoever had it before, so the exit status and the system's core
+//! file stay as they were.
+//!
+//! Owns: signal handler, shared area, handshake. Does not own: reading the process, writing
+//! dumps and reports (`lastwords-monitor`).
+//!
+//! The handler's rules stand at the top of `handler.rs`.
+
+#![cfg(target_os = "linux")]
+
+pub mod protocol;
+pub mod shared;
+
+mod arm;
+mod context;
+mod handler;
+mod signals;
+mod spawn;
+mod sys;
+
+pub use arm::{
+    ArmError, Arming, CODES, after_fork_in_child, arm, disarm, is_armed, monitor_pid,
+    set_annotation,
+};

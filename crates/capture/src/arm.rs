@@ -1,0 +1,279 @@
+//! Arming and disarming: what happens in a healthy process.
+
+use std::ffi::{CString, c_int};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::handler::{ARMED, on_fatal_signal};
+use crate::protocol::GOODBYE;
+use crate::shared::{Area, Kind};
+use crate::spawn::{self, Plan};
+use crate::{signals, sys};
+
+/// Every code that an [`ArmError`] can carry.
+pub const CODES: &[&str] = &[
+    "monitor_not_found",
+    "monitor_not_started",
+    "capture_no_memory",
+    "settings_too_long",
+    "annotations_full",
+];
+
+/// Why something could not be armed: a stable code, what happened, what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArmError {
+    /// One of [`CODES`].
+    pub code: &'static str,
+    /// What, where.
+    pub message: String,
+    /// What to do next.
+    pub hint: &'static str,
+}
+
+impl fmt::Display for ArmError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ArmError {}
+
+/// What to arm with.
+#[derive(Debug, Clone)]
+pub struct Arming<'a> {
+    /// The monitor's executable.
+    pub monitor_path: &'a str,
+    /// JSON for the monitor, see `shared.rs`.
+    pub config: &'a [u8],
+    /// Address of `_PyRuntime`; 0 = not known.
+    pub runtime_address: u64,
+    /// `PY_VERSION_HEX`; 0 = not known.
+    pub python_version: u32,
+    /// Hard limit of the time that a crashing process waits, in milliseconds.
+    pub budget_ms: u32,
+    /// Write nothing to stderr.
+    pub is_quiet: bool,
+}
+
+struct Session {
+    area: Area,
+    is_armed: bool,
+    monitor_path: String,
+}
+
+static SESSION: Mutex<Option<Session>> = Mutex::new(None);
+
+fn session() -> MutexGuard<'static, Option<Session>> {
+    SESSION.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the monitor and installs the handlers; returns the monitor's process id.
+///
+/// Arming again replaces the settings and keeps the monitor. Costs about a millisecond, most
+/// of it the start of the monitor.
+///
+/// # Errors
+/// [`ArmError`]; nothing is installed then.
+pub fn arm(arming: &Arming<'_>) -> Result<c_int, ArmError> {
+    let mut guard = session();
+    if guard.is_none() {
+        let area = Area::new().map_err(|error| no_memory(&error))?;
+        *guard = Some(Session { area, is_armed: false, monitor_path: String::new() });
+    }
+    let Some(session) = guard.as_mut() else { return Err(no_memory(&"no session")) };
+    session.area.set_python(arming.runtime_address, arming.python_version);
+    if !session.area.set_config(arming.config) {
+        return Err(ArmError {
+            code: "settings_too_long",
+            message: format!("the settings take {} bytes", arming.config.len()),
+            hint: "attach fewer files, or files with shorter paths",
+        });
+    }
+    ARMED.budget_ms.store(arming.budget_ms, Ordering::Relaxed);
+    ARMED.is_quiet.store(arming.is_quiet, Ordering::Relaxed);
+    if !session.is_armed || session.monitor_path != arming.monitor_path {
+        start_monitor(session, arming.monitor_path)?;
+        give_alternate_stack();
+        signals::install(on_fatal_signal);
+        session.is_armed = true;
+    }
+    Ok(ARMED.monitor_pid.load(Ordering::Relaxed))
+}
+
+fn no_memory(error: &dyn fmt::Display) -> ArmError {
+    ArmError {
+        code: "capture_no_memory",
+        message: format!("no memory or descriptor for the shared area: {error}"),
+        hint: "raise the limits of memory and open files (ulimit -v, ulimit -n)",
+    }
+}
+
+fn start_monitor(session: &mut Session, monitor_path: &str) -> Result<(), ArmError> {
+    let plan = new_plan(monitor_path, session.area.fd)?;
+    let (ours, theirs) =
+        spawn::socket_pair().ok_or_else(|| no_memory(&io::Error::last_os_error()))?;
+    let started = spawn::spawn(&plan, theirs);
+    sys::close(theirs);
+    let monitor_pid = started.map_err(|errno| {
+        sys::close(ours);
+        ArmError {
+            code: "monitor_not_started",
+            message: format!(
+                "{monitor_path} could not be started: {}",
+                io::Error::from_raw_os_error(errno)
+            ),
+            hint: "check that the file is executable and for this processor, and that the \
+                   sandbox allows clone and execve",
+        }
+    })?;
+    close_socket();
+    publish(plan, ours, monitor_pid);
+    session.monitor_path = monitor_path.to_owned();
+    Ok(())
+}
+
+fn publish(plan: Plan, socket: c_int, monitor_pid: c_int) {
+    let (device, inode) = sys::identity(socket).unwrap_or((0, 0));
+    ARMED.socket_device.store(device, Ordering::Relaxed);
+    ARMED.socket_inode.store(inode, Ordering::Relaxed);
+    ARMED.monitor_pid.store(monitor_pid, Ordering::Relaxed);
+    ARMED.plan.store(Box::into_raw(Box::new(plan)), Ordering::Release);
+    ARMED.socket.store(socket, Ordering::Release);
+    ARMED.pid.store(sys::getpid(), Ordering::Release);
+}
+
+fn new_plan(monitor_path: &str, shared_fd: c_int) -> Result<Plan, ArmError> {
+    let not_found = |reason: String| ArmError {
+        code: "monitor_not_found",
+        message: format!("the monitor {monitor_path} cannot be used: {reason}"),
+        hint: "reinstall lastwords, or name the file in LASTWORDS_MONITOR",
+    };
+    let path = CString::new(monitor_path).map_err(|error| not_found(error.to_string()))?;
+    let executable = hold_open(monitor_path).map_err(|error| not_found(error.to_string()))?;
+    Plan::new(path, executable, shared_fd).ok_or_else(|| no_memory(&io::Error::last_os_error()))
+}
+
+/// Copies the executable into a memory file, so that an installation deleted or replaced
+/// meanwhile does not matter. -1 where memory files cannot be had.
+fn hold_open(path: &str) -> io::Result<c_int> {
+    let mut file = std::fs::File::open(path)?;
+    let flags = libc::MFD_CLOEXEC;
+    // SAFETY: the name is a valid string.
+    let memory = unsafe { libc::memfd_create(c"lastwords-monitor".as_ptr(), flags) };
+    if memory < 0 {
+        return Ok(-1);
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    let mut copy = unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(memory) };
+    io::copy(&mut file, &mut copy)?;
+    // Executing a file that is open for writing fails with ETXTBSY: reopen it for reading.
+    let reopened = std::fs::File::open(format!("/proc/self/fd/{}", copy.as_raw_fd()));
+    Ok(reopened.map_or(-1, |read_only| spawn::move_up(read_only.into_raw_fd())))
+}
+
+/// Gives the calling thread an alternate signal stack unless it has one, so that its stack
+/// overflow can be reported. 64 KiB, with a guard page below; never freed.
+fn give_alternate_stack() {
+    const SIZE: usize = 64 * 1024;
+    const GUARD: usize = 4096;
+    // SAFETY: queries, maps and registers memory of our own.
+    unsafe {
+        let mut current: libc::stack_t = std::mem::zeroed();
+        if libc::sigaltstack(std::ptr::null(), &raw mut current) != 0
+            || current.ss_flags & libc::SS_DISABLE == 0
+        {
+            return;
+        }
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let stack = libc::mmap(std::ptr::null_mut(), SIZE, protection, flags, -1, 0);
+        if stack == libc::MAP_FAILED {
+            return;
+        }
+        libc::mprotect(stack, GUARD, libc::PROT_NONE);
+        let ours = libc::stack_t {
+            ss_sp: stack.wrapping_byte_add(GUARD),
+            ss_flags: 0,
+            ss_size: SIZE.saturating_sub(GUARD),
+        };
+        libc::sigaltstack(&raw const ours, std::ptr::null_mut());
+    }
+}
+
+fn close_socket() {
+    let socket = ARMED.socket.swap(-1, Ordering::AcqRel);
+    let identity =
+        (ARMED.socket_device.load(Ordering::Relaxed), ARMED.socket_inode.load(Ordering::Relaxed));
+    if socket >= 0 && sys::identity(socket) == Some(identity) {
+        if ARMED.pid.load(Ordering::Acquire) == sys::getpid() {
+            sys::send(socket, &GOODBYE);
+        }
+        sys::close(socket);
+    }
+}
+
+/// Restores the previous handlers and ends the monitor; does nothing when not armed.
+pub fn disarm() {
+    let mut guard = session();
+    if let Some(session) = guard.as_mut().filter(|session| session.is_armed) {
+        signals::uninstall(on_fatal_signal);
+        close_socket();
+        session.is_armed = false;
+        session.monitor_path.clear();
+    }
+}
+
+/// Whether the handlers are installed.
+#[must_use]
+pub fn is_armed() -> bool {
+    session().as_ref().is_some_and(|session| session.is_armed)
+}
+
+/// Process id of the monitor; `None` when not armed, or in a forked child, whose monitor is
+/// started by its crash.
+#[must_use]
+pub fn monitor_pid() -> Option<c_int> {
+    let is_own = ARMED.pid.load(Ordering::Acquire) == sys::getpid();
+    (is_armed() && is_own).then(|| ARMED.monitor_pid.load(Ordering::Relaxed))
+}
+
+/// Sets an annotation, or removes it. Kept from before arming on.
+///
+/// # Errors
+/// `annotations_full` when all slots are taken, `capture_no_memory` before the first one.
+pub fn set_annotation(key: &str, value: Option<(&str, Kind)>) -> Result<(), ArmError> {
+    let mut guard = session();
+    if guard.is_none() {
+        let area = Area::new().map_err(|error| no_memory(&error))?;
+        *guard = Some(Session { area, is_armed: false, monitor_path: String::new() });
+    }
+    let is_set = guard.as_ref().is_some_and(|session| session.area.set_annotation(key, value));
+    if is_set {
+        return Ok(());
+    }
+    Err(ArmError {
+        code: "annotations_full",
+        message: format!("annotation {key:?} was not kept: 256 annotations are set already"),
+        hint: "remove annotations that are no longer needed: annotate(key, None)",
+    })
+}
+
+/// In a forked child: own annotations, own monitor at the first crash. Best effort, because a
+/// fork must never fail for our sake.
+pub fn after_fork_in_child() {
+    // A thread that the child does not have may have held the lock at the fork.
+    let Ok(mut guard) = SESSION.try_lock() else { return };
+    let Some(session) = guard.as_mut().filter(|session| session.is_armed) else { return };
+    close_socket();
+    if session.area.detach().is_err() {
+        return;
+    }
+    // SAFETY: a plan is never freed.
+    if let Some(plan) = unsafe { ARMED.plan.load(Ordering::Acquire).as_ref() } {
+        let plan = Box::new(plan.for_area(session.area.fd));
+        ARMED.plan.store(Box::into_raw(plan), Ordering::Release);
+    }
+}

@@ -1,0 +1,23 @@
+//! From the kernel's signal frame to a crash request: the part that depends on the processor.
+
+use crate::protocol::{CrashRequest, GENERAL_REGISTERS};
+
+/// Copies the registers of the interrupted code.
+///
+/// # Safety
+/// `context` is the third argument of a signal handler.
+pub(crate) unsafe fn copy_registers(request: &mut CrashRequest, context: *const libc::c_void) {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: the kernel's frame holds the general registers where `ucontext_t` says; nothing
+    // behind `uc_mcontext` is read (glibc's type is larger than the kernel's frame).
+    let machine = unsafe { &(*context).uc_mcontext };
+    let general: &[i64; GENERAL_REGISTERS] = &machine.gregs;
+    request.general = *general;
+    let fpregs = machine.fpregs.cast::<[u8; 512]>();
+    if !fpregs.is_null() {
+        // SAFETY: when not null, it points at the FXSAVE area in the signal frame (Linux,
+        // `struct sigcontext`, arch/x86/include/uapi/asm/sigcontext.h).
+        request.fxsave = unsafe { fpregs.read_unaligned() };
+        request.has_fxsave = 1;
+    }
+}

@@ -1,0 +1,285 @@
+//! The signal handler.
+//!
+//! Runs in a process whose heap, locks and stack may be broken. Allowed here, and in what is
+//! called from here, is only: atomics; memory prepared by `arm`; the stack; and these calls,
+//! all listed in signal-safety(7) or plain system calls: getpid, gettid, clock_gettime,
+//! nanosleep, fstat, close, fcntl, socketpair, send, sendmsg, recv, poll, write, prctl,
+//! sigaction, pthread_sigmask, waitpid, clone, setsid, open, dup2, execveat, execve, _exit,
+//! rt_tgsigqueueinfo, tgkill. Not allowed: allocation, locks, formatting, `std::io`, thread
+//! locals with destructors, any Python function, panics.
+//!
+//! The first fatal signal wins; other threads that crash meanwhile wait. Nothing waits longer
+//! than the budget.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use libc::{c_int, c_void};
+
+use crate::protocol::{
+    ANSWER_SIZE, Answer, CRASH_MAGIC, CrashRequest, GENERAL_REGISTERS, READ_HEADER_SIZE, VERSION,
+};
+use crate::spawn::{self, Plan};
+use crate::{context, signals, sys};
+
+/// What `arm` prepared for the handler.
+pub(crate) struct Armed {
+    /// The process that armed; a forked child differs and starts its own monitor.
+    pub(crate) pid: AtomicI32,
+    pub(crate) monitor_pid: AtomicI32,
+    pub(crate) socket: AtomicI32,
+    /// Device and inode of the socket: a host that closes all descriptors may reuse the number.
+    pub(crate) socket_device: AtomicU64,
+    pub(crate) socket_inode: AtomicU64,
+    pub(crate) budget_ms: AtomicU32,
+    pub(crate) is_quiet: AtomicBool,
+    pub(crate) plan: AtomicPtr<Plan>,
+}
+
+pub(crate) static ARMED: Armed = Armed {
+    pid: AtomicI32::new(0),
+    monitor_pid: AtomicI32::new(0),
+    socket: AtomicI32::new(-1),
+    socket_device: AtomicU64::new(0),
+    socket_inode: AtomicU64::new(0),
+    budget_ms: AtomicU32::new(10_000),
+    is_quiet: AtomicBool::new(false),
+    plan: AtomicPtr::new(std::ptr::null_mut()),
+};
+
+/// The thread whose crash is being reported; 0 = none.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
+/// Installed for every fatal signal.
+///
+/// # Safety
+/// Called by the kernel, with the arguments of an `SA_SIGINFO` handler.
+pub(crate) unsafe extern "C" fn on_fatal_signal(
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
+    let errno = sys::errno();
+    // SAFETY: the kernel gives a valid siginfo.
+    let code = unsafe { (*info).si_code };
+    if code <= 0 && signals::was_ignored(signal) {
+        return;
+    }
+    let tid = sys::gettid();
+    match OWNER.compare_exchange(0, tid, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            // SAFETY: the arguments are the kernel's.
+            unsafe { report(tid, info, context) };
+            signals::restore_previous(signal);
+        }
+        Err(owner) if owner == tid => {
+            say(b"lastwords: the signal handler itself crashed; no report could be finished\n");
+            signals::restore_default(signal);
+        }
+        Err(_) => {
+            wait_for_owner();
+            signals::restore_previous(signal);
+        }
+    }
+    // SAFETY: `info` is the kernel's.
+    unsafe { hand_on(signal, info, tid) };
+    OWNER.compare_exchange(tid, 0, Ordering::AcqRel, Ordering::Acquire).ok();
+    sys::set_errno(errno);
+}
+
+/// Queues the same signal again, for the moment when this handler has returned to the faulting
+/// instruction: the next handler, or the kernel's default action, then sees the original
+/// siginfo and the original registers.
+///
+/// # Safety
+/// `info` is the handler's argument.
+unsafe fn hand_on(signal: c_int, info: *mut libc::siginfo_t, tid: c_int) {
+    // SAFETY: the set is local and valid; the kernel allows a process to queue any siginfo to
+    // itself (rt_sigqueueinfo(2)).
+    unsafe {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+        let queued = libc::syscall(libc::SYS_rt_tgsigqueueinfo, sys::getpid(), tid, signal, info);
+        if queued != 0 && (*info).si_code <= 0 {
+            libc::syscall(libc::SYS_tgkill, sys::getpid(), tid, signal);
+        }
+    }
+}
+
+fn budget_ns() -> u64 {
+    u64::from(ARMED.budget_ms.load(Ordering::Relaxed)).saturating_mul(1_000_000)
+}
+
+fn wait_for_owner() {
+    let deadline = sys::clock_ns(libc::CLOCK_MONOTONIC)
+        .saturating_add(budget_ns())
+        .saturating_add(1_000_000_000);
+    while OWNER.load(Ordering::Acquire) != 0 && sys::clock_ns(libc::CLOCK_MONOTONIC) < deadline {
+        sys::sleep_ms(5);
+    }
+}
+
+fn say(line: &[u8]) {
+    if !ARMED.is_quiet.load(Ordering::Relaxed) {
+        sys::write_stderr(line);
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Exchange {
+    Done,
+    MonitorGone,
+    TimeOut,
+}
+
+/// # Safety
+/// The pointers are the handler's arguments.
+unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_void) {
+    // SAFETY: as promised by the caller.
+    let request = unsafe { new_request(tid, info, context) };
+    let deadline = sys::clock_ns(libc::CLOCK_MONOTONIC).saturating_add(budget_ns());
+    let mut outcome = Exchange::MonitorGone;
+    if let Some(socket) = armed_socket(request.pid) {
+        outcome = converse(socket, ARMED.monitor_pid.load(Ordering::Relaxed), &request, deadline);
+    }
+    if outcome == Exchange::MonitorGone {
+        outcome = converse_with_new_monitor(&request, deadline);
+    }
+    match outcome {
+        Exchange::Done => {}
+        Exchange::MonitorGone => {
+            say(b"lastwords: no report: the monitor could not be started, or ended early\n");
+        }
+        Exchange::TimeOut => {
+            say(b"lastwords: the report was not finished within the budget (setting budget_s)\n")
+        }
+    }
+}
+
+/// # Safety
+/// The pointers are the handler's arguments.
+unsafe fn new_request(
+    tid: c_int,
+    info: *const libc::siginfo_t,
+    context: *const c_void,
+) -> CrashRequest {
+    let mut request = CrashRequest {
+        magic: CRASH_MAGIC,
+        version: VERSION,
+        pid: sys::getpid(),
+        tid,
+        time_ns: sys::clock_ns(libc::CLOCK_REALTIME),
+        // SAFETY: a siginfo is 128 bytes (Linux, SI_MAX_SIZE).
+        siginfo: unsafe { info.cast::<[u8; 128]>().read_unaligned() },
+        general: [0; GENERAL_REGISTERS],
+        has_fxsave: 0,
+        fxsave: [0; 512],
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { context::copy_registers(&mut request, context) };
+    request
+}
+
+/// The socket made by `arm`, if this is the process that armed and the number still means it.
+fn armed_socket(pid: c_int) -> Option<c_int> {
+    let socket = ARMED.socket.load(Ordering::Acquire);
+    let identity =
+        (ARMED.socket_device.load(Ordering::Relaxed), ARMED.socket_inode.load(Ordering::Relaxed));
+    let is_ours = pid == ARMED.pid.load(Ordering::Acquire) && sys::identity(socket)? == identity;
+    is_ours.then_some(socket)
+}
+
+fn converse_with_new_monitor(request: &CrashRequest, deadline: u64) -> Exchange {
+    let plan = ARMED.plan.load(Ordering::Acquire);
+    // SAFETY: a plan is never freed.
+    let Some(plan) = (unsafe { plan.as_ref() }) else { return Exchange::MonitorGone };
+    let Some((ours, theirs)) = spawn::socket_pair() else { return Exchange::MonitorGone };
+    let started = spawn::spawn(plan, theirs);
+    sys::close(theirs);
+    let outcome = match started {
+        Ok(monitor_pid) => converse(ours, monitor_pid, request, deadline),
+        Err(_) => Exchange::MonitorGone,
+    };
+    sys::close(ours);
+    outcome
+}
+
+/// Sends the request and serves the monitor until it is done.
+fn converse(socket: c_int, monitor_pid: c_int, request: &CrashRequest, deadline: u64) -> Exchange {
+    let dumpable = allow_tracing(monitor_pid);
+    let mut outcome = Exchange::MonitorGone;
+    if sys::send(socket, request.as_bytes()) {
+        outcome = serve(socket, deadline);
+    }
+    if dumpable != 1 {
+        // SAFETY: sets one attribute of this process.
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable) };
+    }
+    outcome
+}
+
+/// Lets the monitor trace us under Yama and in a process that is not dumpable; returns the
+/// dumpable attribute to be put back. Kernels without Yama answer EINVAL, which is fine.
+fn allow_tracing(monitor_pid: c_int) -> c_int {
+    let tracer = libc::c_ulong::try_from(monitor_pid).unwrap_or(0);
+    // SAFETY: reads and sets attributes of this process.
+    unsafe {
+        let dumpable = libc::prctl(libc::PR_GET_DUMPABLE);
+        if dumpable != 1 {
+            libc::prctl(libc::PR_SET_DUMPABLE, 1);
+        }
+        libc::prctl(libc::PR_SET_PTRACER, tracer, 0, 0, 0);
+        dumpable
+    }
+}
+
+fn serve(socket: c_int, deadline: u64) -> Exchange {
+    let mut buffer = [0_u8; ANSWER_SIZE];
+    loop {
+        let now = sys::clock_ns(libc::CLOCK_MONOTONIC);
+        let left_ms = deadline.saturating_sub(now).checked_div(1_000_000).unwrap_or(0);
+        if left_ms == 0 {
+            return Exchange::TimeOut;
+        }
+        if !sys::wait_readable(socket, i32::try_from(left_ms).unwrap_or(i32::MAX)) {
+            continue;
+        }
+        let answer = sys::receive(socket, &mut buffer).and_then(Answer::decode);
+        match answer {
+            None => return Exchange::MonitorGone,
+            Some(Answer::Done(line)) => {
+                say(line);
+                return Exchange::Done;
+            }
+            Some(Answer::Read { address, length }) => send_memory(socket, address, length),
+        }
+    }
+}
+
+/// Sends our own memory. The kernel copies it, so an address that is not mapped gives EFAULT
+/// instead of another fault.
+fn send_memory(socket: c_int, address: u64, length: u32) {
+    let mut header = [0_u8; READ_HEADER_SIZE];
+    let base = std::ptr::with_exposed_provenance_mut::<c_void>(
+        usize::try_from(address).unwrap_or(usize::MAX),
+    );
+    let mut parts = [
+        libc::iovec { iov_base: header.as_mut_ptr().cast::<c_void>(), iov_len: READ_HEADER_SIZE },
+        libc::iovec { iov_base: base, iov_len: usize::try_from(length).unwrap_or(0) },
+    ];
+    // SAFETY: zero is a valid msghdr; the first part is ours, the second only the kernel reads,
+    // checking every page.
+    let sent = unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = parts.as_mut_ptr();
+        message.msg_iovlen = parts.len();
+        libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+    };
+    if sent < 0 {
+        if let Some(status) = header.first_chunk_mut::<4>() {
+            *status = sys::errno().to_ne_bytes();
+        }
+        sys::send(socket, &header);
+    }
+}
