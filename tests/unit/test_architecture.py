@@ -29,7 +29,9 @@ def _room(file: Path) -> str:
 
 def test_only_four_rooms_import_the_native_core() -> None:
     importers = {
-        _room(file) for file in PACKAGE.rglob("*.py") if "lastwords._native" in _imported_names(file)
+        _room(file)
+        for file in PACKAGE.rglob("*.py")
+        if "lastwords._native" in _imported_names(file)
     }
     assert importers
     assert importers <= ROOMS_WITH_NATIVE_CORE

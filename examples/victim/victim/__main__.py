@@ -23,13 +23,12 @@ def _parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Install crash reporting, then run the simulation."""
     arguments = _parse_arguments()
-    settings = {"consent": arguments.consent} if arguments.consent else {}
     lastwords.install(
         product="victim",
         version=__version__,
         url=arguments.url,
         dump_dir=arguments.dump_dir,
-        **settings,
+        consent=arguments.consent,
     )
     lastwords.annotate("scenario", arguments.fail or "healthy")
 

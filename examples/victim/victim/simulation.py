@@ -57,7 +57,7 @@ class Simulation:
             for index in range(workers)
         ]
 
-    def __enter__(self) -> Simulation:
+    def __enter__(self) -> Simulation:  # noqa: PYI034  (typing.Self needs Python 3.11)
         for thread in self._threads:
             thread.start()
         return self

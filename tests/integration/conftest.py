@@ -1,0 +1,40 @@
+"""What the tests with real processes share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from dying import Home
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return Home(folder=folder)
+
+
+@pytest.fixture(scope="session")
+def faults_library() -> Path:
+    """The library of `crates/faults`, built by `make test`."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    library = Path(os.environ.get("LASTWORDS_FAULTS", target / "release/liblastwords_faults.so"))
+    if not library.is_file():
+        pytest.fail(f"{library} is missing: cargo build --release --package lastwords-faults")
+    return library.resolve()
+
+
+@pytest.fixture
+def core_folder(tmp_path: Path) -> Path:
+    """A folder in which the system leaves core files of programs that die there."""
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text("utf-8").strip()
+    if pattern.startswith("|") or "/" in pattern:
+        pytest.skip(f"core files do not go into the working folder here: core_pattern is {pattern}")
+    folder = tmp_path / "cores"
+    folder.mkdir()
+    return folder

@@ -1,0 +1,176 @@
+"""The sample application: its three failures, and the merged stack against known truth."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import victim
+from dying import Home, analyze, crashing_frames, run_python
+from foreign import read_core_with_gdb
+from victim.failures import FAILING_STEP
+
+if TYPE_CHECKING:
+    from typing import Any
+
+pytestmark = pytest.mark.integration
+
+SOURCES = Path(victim.__file__).parent
+FAULT_ADDRESS = (FAILING_STEP - 1) * 8
+"""One sample of 8 bytes was recorded in each step before the failing one."""
+EVALUATION_LOOP = re.compile(r"_PyEval_EvalFrameDefault|do_call_core")
+
+
+def line_of(file: str, text: str) -> int:
+    """Number of the only line of a source file of the victim that holds `text`."""
+    lines = (SOURCES / file).read_text("utf-8").splitlines()
+    (number,) = [index for index, line in enumerate(lines, 1) if text in line]
+    return number
+
+
+def run_victim(home: Home, failure: str | None = None, **options: Any) -> Any:
+    arguments = ["-m", "victim", "--dump-dir", home.spool]
+    return run_python([*arguments, *(["--fail", failure] if failure else [])], home, **options)
+
+
+def short(frame: dict[str, Any]) -> tuple[str, str, str | None, int | None]:
+    """Kind, function, file name and line of a frame."""
+    file = frame.get("file")
+    function = re.sub(r"\(anonymous namespace\)::|\(.*$", "", frame.get("function") or "")
+    return (frame["kind"], function, file and file.rpartition("/")[2], frame.get("line"))
+
+
+def test_a_healthy_run_ends_well_and_leaves_nothing(home: Home) -> None:
+    death = run_victim(home)
+    assert (death.returncode, death.stderr) == (0, "")
+    assert "100 steps" in death.stdout
+    assert home.reports() == []
+
+
+def test_the_access_violation_is_reported_at_its_place(home: Home) -> None:
+    death = run_victim(home, "access-violation")
+    assert death.returncode == -signal.SIGSEGV
+    report = home.report()
+    told = report.document["mechanism"]
+    assert told["type"] == "signal"
+    assert told["signal"]["name"] == "SIGSEGV"
+    assert int(told["signal"]["address"], 16) == FAULT_ADDRESS
+    assert report.document["annotations"]["scenario"] == "access-violation"
+    assert report.document["annotations"]["step"] == FAILING_STEP
+
+
+def test_cpp_glue_python_and_thread_start_stand_in_one_stack(home: Home) -> None:
+    run_victim(home, "access-violation")
+    frames = [short(frame) for frame in crashing_frames(analyze(home.report().dump))]
+    cpp, python = "_physics.cpp", "simulation.py"
+    fault = ("native", "Probe::record", cpp, line_of(cpp, "samples_[count_++] = temperature;"))
+    assert frames[0] == fault
+    recording = line_of(cpp, "probe_.record(")
+    assert frames[1] == ("native", "Plate::relax_row", cpp, recording)
+    looping = line_of(cpp, "row < last_row; ++row) relax_row(row);")
+    assert frames[2] == ("native", "Plate::relax_rows", cpp, looping)
+    assert frames[3][:3] == ("native", "plate_relax", cpp)
+    calls = [frame for frame in frames if frame[0] == "python"]
+    assert calls[0] == ("python", "Band.advance", python, line_of(python, "self.plate.relax("))
+    assert calls[1] == ("python", "Simulation._work", python, line_of(python, "band.advance()"))
+    assert [call[1] for call in calls[2:]] == [
+        "Thread.run", "Thread._bootstrap_inner", "Thread._bootstrap",
+    ]  # fmt: skip
+    assert {call[2] for call in calls[2:]} == {"threading.py"}
+    after = frames[frames.index(calls[-1]) + 1 :]
+    assert after
+    assert {frame[0] for frame in after} == {"native"}
+    assert not any(EVALUATION_LOOP.match(frame[1]) for frame in frames)
+
+
+def test_python_frames_of_all_threads_are_those_of_faulthandler(home: Home) -> None:
+    """faulthandler reads the same frames inside the dying process, by other code: the oracle."""
+    death = run_python(
+        [
+            "-X",
+            "faulthandler",
+            "-m",
+            "victim",
+            "--dump-dir",
+            home.spool,
+            "--fail",
+            "access-violation",
+        ],
+        home,
+    )
+    analysis = analyze(home.report().dump)
+    told = {
+        tuple(
+            (frame["python"]["file"], frame["python"]["line"], frame["python"]["name"])
+            for frame in thread["frames"]
+            if frame["kind"] == "python"
+        )
+        for thread in analysis["threads"]
+    } - {()}
+    assert told == _faulthandler_stacks(death.stderr)
+
+
+def _faulthandler_stacks(stderr: str) -> set[tuple[tuple[str, int, str], ...]]:
+    stacks = []
+    for block in re.split(r"^(?:Current thread|Thread) .*$", stderr, flags=re.MULTILINE)[1:]:
+        frames = re.findall(r'^  File "(.*)", line (\d+) in (.*)$', block, re.MULTILINE)
+        stacks.append(tuple((file, int(line), name) for file, line, name in frames))
+    assert len(stacks) == 4, "the main thread and three workers"
+    return set(stacks)
+
+
+@pytest.mark.foreign
+def test_native_frames_are_those_that_gdb_sees_in_the_core(home: Home, core_folder: Path) -> None:
+    """Apart from the interpreter's evaluation loop, whose place the Python frames take."""
+    run_victim(home, "access-violation", cwd=core_folder, has_core=True)
+    (core,) = core_folder.glob("core*")
+    truth = [
+        function.replace("(anonymous namespace)::", "")
+        for function in read_core_with_gdb(core)["functions"]
+        if not EVALUATION_LOOP.match(function)
+    ]
+    frames = [
+        short(f) for f in crashing_frames(analyze(home.report().dump)) if f["kind"] == "native"
+    ]
+    told = [function or "??" for _, function, _, _ in frames]
+    compared = [
+        (ours, gdb) for ours, gdb in zip(told, truth, strict=True) if "??" not in (ours, gdb)
+    ]
+    assert len(compared) > 8
+    assert [ours for ours, _ in compared] == [gdb for _, gdb in compared]
+
+
+def test_an_unhandled_python_exception_is_reported(home: Home) -> None:
+    death = run_victim(home, "python-exception")
+    assert death.returncode == 1
+    assert "KeyError: 20" in death.stderr
+    report = home.report()
+    assert not report.dump.exists()
+    assert report.document["mechanism"]["type"] == "python_exception"
+    exception = report.document["exception"]
+    assert (exception["type"], exception["message"]) == ("KeyError", "20")
+    last = exception["frames"][-1]
+    assert last["qualname"] == "Simulation.warming"
+    assert last["line"] == line_of("simulation.py", "self.means[step] - self.means[step - 1]")
+
+
+def test_a_cpp_exception_that_crosses_into_python_is_reported(home: Home) -> None:
+    death = run_victim(home, "cpp-exception")
+    assert death.returncode == 1
+    exception = home.report().document["exception"]
+    assert exception["type"] == "RuntimeError"
+    assert "the scheme is unstable" in exception["message"]
+    assert exception["frames"][-1]["line"] == line_of("simulation.py", "self.plate.finish_step()")
+
+
+@pytest.mark.parametrize("failure", [None, "access-violation", "python-exception", "cpp-exception"])
+def test_the_exit_status_and_the_output_are_those_without_lastwords(
+    failure: str | None, home: Home
+) -> None:
+    with_lastwords = run_victim(home, failure, LASTWORDS_QUIET="1")
+    without = run_victim(home, failure, LASTWORDS_ENABLED="0")
+    assert with_lastwords.returncode == without.returncode
+    assert (with_lastwords.stdout, with_lastwords.stderr) == (without.stdout, without.stderr)
