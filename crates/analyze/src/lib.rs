@@ -5,10 +5,34 @@
 //! (`minidump-unwind`, `lastwords-unwind`), symbols (`lastwords-symbols`).
 #![forbid(unsafe_code)]
 
+mod block_on;
+mod document;
 mod error;
+mod input;
+mod interpreter;
+mod merge;
 mod options;
+mod panics;
+mod provider;
+mod python;
+mod soft_errors;
+mod stacks;
+mod state;
+mod view;
+mod walk;
 
 use std::path::Path;
+
+use minidump_unwind::SymbolProvider;
+use serde_json::{Map, Value};
+
+use crate::interpreter::Interpreter;
+use crate::panics::caught;
+use crate::python::ByThread;
+use crate::soft_errors::SoftErrors;
+use crate::stacks::Stacks;
+use crate::state::Threads;
+use crate::walk::Walker;
 
 pub use error::{ERROR_CODES, Error};
 pub use options::{DEFAULT_MAX_FRAMES, Options};
@@ -22,7 +46,57 @@ pub use options::{DEFAULT_MAX_FRAMES, Options};
 /// [`Error`] when the file gives no analysis at all; what is partly missing is in the
 /// document's `soft_errors`.
 pub fn analyze_file(path: &Path, options_json: &[u8]) -> Result<Vec<u8>, Error> {
-    let _options = Options::from_json(options_json)?;
+    let options = Options::from_json(options_json)?;
+    let bytes = input::read(path)?;
+    let document = analyze_bytes(path, bytes, &options)?;
+    serde_json::to_vec(&document).map_err(|error| Error::Internal { reason: error.to_string() })
+}
 
-    Err(Error::NotFound { path: path.to_owned() })
+/// Analyses the minidump `bytes`; `path` is named in errors.
+///
+/// # Errors
+/// As [`analyze_file`].
+pub fn analyze_bytes(path: &Path, bytes: Vec<u8>, options: &Options) -> Result<Value, Error> {
+    let provider = provider::build(options);
+    caught(|| analyze_with(path, bytes, options, &provider))
+        .unwrap_or_else(|reason| Err(Error::Internal { reason }))
+        .map(Value::Object)
+}
+
+fn analyze_with<P: SymbolProvider + Sync>(
+    path: &Path,
+    mut bytes: Vec<u8>,
+    options: &Options,
+    provider: &P,
+) -> Result<Map<String, Value>, Error> {
+    let mut soft_errors = SoftErrors::default();
+    let mut state = state::process(path, &mut bytes, provider, &mut soft_errors)?;
+    let dump = state::open(path, &bytes)?;
+    let threads = Threads::read(&dump);
+    let stream = python::read(&dump, &mut soft_errors);
+    let python = ByThread::of(stream.as_ref(), &threads);
+    let runtime = stream.as_ref().map_or(0, |stream| stream.runtime_address);
+    let interpreter = Interpreter::find(&state.modules, runtime);
+    let mut stacks = {
+        let modules = &state.modules;
+        let walker = Walker::new(modules, &state.system_info, provider, options.max_frames);
+        let count = state.threads.len();
+        Stacks::new(&threads, walker, interpreter, &mut soft_errors).walk_all(count, &python)
+    };
+    let plumbing = plumbing_of(&stacks, interpreter);
+    stacks::into_state(&mut state, &threads, &mut stacks);
+    state.symbol_stats = provider.stats();
+    let mut document = document::base(&mut state, &mut soft_errors);
+    document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
+    document::copy_crashing_thread(&mut document);
+    let summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python));
+    document::add_own_keys(&mut document, &dump, summary, soft_errors);
+    Ok(document)
+}
+
+fn plumbing_of(stacks: &[stacks::Stack], interpreter: Interpreter) -> document::Plumbing {
+    let of_stack = |stack: &stacks::Stack| {
+        stack.frames.iter().map(|frame| interpreter.is_plumbing(frame)).collect()
+    };
+    stacks.iter().map(of_stack).collect()
 }

@@ -1,0 +1,241 @@
+//! The Python side of a dump: the `LastwordsPython` stream, thread by thread.
+
+use lastwords_format::streams::python::{PythonFrame, PythonStream, PythonThread};
+use lastwords_format::streams::stream_type;
+use minidump::Minidump;
+use serde_json::{Value, json};
+
+use crate::panics::caught;
+use crate::soft_errors::SoftErrors;
+use crate::state::Threads;
+
+const WHERE: &str = "stream LastwordsPython";
+
+/// Reads the stream; a dump of another writer has none.
+pub(crate) fn read(dump: &Minidump<'_, &[u8]>, errors: &mut SoftErrors) -> Option<PythonStream> {
+    let bytes = match dump.get_raw_stream(stream_type::LASTWORDS_PYTHON) {
+        Ok(bytes) => bytes,
+        Err(minidump::Error::StreamNotFound) => return None,
+        Err(error) => {
+            errors.push("stream_malformed", WHERE, format!("the stream cannot be read: {error}"));
+            return None;
+        }
+    };
+    match caught(|| PythonStream::decode(bytes)) {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            errors.push("stream_malformed", WHERE, error.to_string());
+            None
+        }
+        Err(panic) => {
+            errors.push("stream_malformed", WHERE, panic);
+            None
+        }
+    }
+}
+
+/// The Python threads that run on one native thread, and their frames in stack order.
+///
+/// Several interpreters in one process have several thread states on one native thread; their
+/// frames are interleaved by anchor.
+#[derive(Debug, Default)]
+pub(crate) struct OnThread<'a> {
+    /// Its thread states; that of the newest frame first.
+    pub(crate) states: Vec<&'a PythonThread>,
+    /// Newest first.
+    pub(crate) frames: Vec<&'a PythonFrame>,
+}
+
+impl<'a> OnThread<'a> {
+    fn new(mut states: Vec<&'a PythonThread>) -> Self {
+        states.sort_by_key(|state| newest_anchor(state));
+        let mut runs: Vec<(u64, &PythonFrame)> = Vec::new();
+        for state in &states {
+            let mut anchor = newest_anchor(state);
+            for frame in &state.frames {
+                anchor = frame.anchor.map_or(anchor, |own| own.max(anchor));
+                runs.push((anchor, frame));
+            }
+        }
+        if states.len() > 1 {
+            runs.sort_by_key(|(anchor, _)| *anchor);
+        }
+        Self { states, frames: runs.into_iter().map(|(_, frame)| frame).collect() }
+    }
+
+    /// Their anchors, newest first.
+    pub(crate) fn anchors(&self) -> Vec<Option<u64>> {
+        self.frames.iter().map(|frame| frame.anchor).collect()
+    }
+
+    /// The key `python` of a thread.
+    pub(crate) fn to_json(&self) -> Value {
+        let Some(state) = self.states.first() else { return Value::Null };
+        json!({
+            "tstate": hex(state.tstate),
+            "interpreter_id": state.interpreter_id,
+            "holds_gil": self.states.iter().any(|state| state.holds_gil),
+            "exception_type": self.states.iter().find_map(|s| s.exception_type.as_ref()),
+            "is_cut": self.states.iter().any(|state| state.is_cut || state.is_broken),
+        })
+    }
+}
+
+fn newest_anchor(state: &PythonThread) -> u64 {
+    state.frames.iter().find_map(|frame| frame.anchor).unwrap_or(u64::MAX)
+}
+
+/// Which Python threads run on which native thread.
+#[derive(Debug, Default)]
+pub(crate) struct ByThread<'a> {
+    /// In the order of the dump's thread list.
+    pub(crate) threads: Vec<OnThread<'a>>,
+    /// Python threads of which the dump has no native thread.
+    pub(crate) unmatched: Vec<&'a PythonThread>,
+}
+
+impl<'a> ByThread<'a> {
+    /// Matches by native thread id; where that is not known, by the stack that the anchors
+    /// lie on.
+    pub(crate) fn of(stream: Option<&'a PythonStream>, threads: &Threads<'_>) -> Self {
+        let mut states: Vec<Vec<&PythonThread>> = vec![Vec::new(); threads.list.len()];
+        let mut unmatched = Vec::new();
+        let all = stream.map(|stream| stream.threads.as_slice()).unwrap_or_default();
+        let ids: std::collections::HashMap<u64, usize> = threads
+            .list
+            .iter()
+            .enumerate()
+            .map(|(index, thread)| (u64::from(thread.raw.thread_id), index))
+            .collect();
+        for state in all {
+            let by_id = state.native_thread_id.and_then(|id| ids.get(&id).copied());
+            let index = by_id.or_else(|| by_stack(state, threads));
+            match index.and_then(|index| states.get_mut(index)) {
+                Some(states) => states.push(state),
+                None => unmatched.push(state),
+            }
+        }
+        Self { threads: states.into_iter().map(OnThread::new).collect(), unmatched }
+    }
+}
+
+fn by_stack(state: &PythonThread, threads: &Threads<'_>) -> Option<usize> {
+    let anchor = state.frames.iter().find_map(|frame| frame.anchor)?;
+    threads.list.iter().position(|thread| {
+        let range = thread.stack_memory(&threads.memory).and_then(|stack| stack.memory_range());
+        range.is_some_and(|range| range.contains(anchor))
+    })
+}
+
+/// The key `python` of the document.
+pub(crate) fn summary(stream: &PythonStream, by_thread: &ByThread<'_>) -> Value {
+    let holder = by_thread.threads.iter().position(|thread| {
+        thread.states.iter().any(|s| s.holds_gil || stream.gil_holder == Some(s.tstate))
+    });
+    let unmatched: Vec<Value> = by_thread.unmatched.iter().map(|s| unmatched_json(s)).collect();
+    json!({
+        "version": version(stream.python_version),
+        "threads": stream.threads.len(),
+        "gil_holder_thread": holder,
+        "finalizing": stream.is_finalizing,
+        "free_threaded": stream.is_free_threaded,
+        "debug_build": stream.is_debug_build,
+        "is_cut": stream.is_cut,
+        "exception": Value::Null,
+        "unmatched_threads": unmatched,
+    })
+}
+
+fn unmatched_json(state: &PythonThread) -> Value {
+    let frames: Vec<Value> =
+        state.frames.iter().map(|frame| frame_json(frame, "unplaced")).collect();
+    json!({
+        "tstate": hex(state.tstate),
+        "interpreter_id": state.interpreter_id,
+        "thread_id": state.native_thread_id,
+        "frames": frames,
+    })
+}
+
+/// One Python frame, with the keys that readers of minidump-stackwalk's JSON know.
+pub(crate) fn frame_json(frame: &PythonFrame, placement: &str) -> Value {
+    json!({
+        "kind": "python",
+        "trust": "python",
+        "function": frame.qualname.as_ref().or(frame.name.as_ref()),
+        "file": frame.file,
+        "line": frame.line,
+        "module": Value::Null,
+        "module_offset": Value::Null,
+        "offset": Value::Null,
+        "function_offset": Value::Null,
+        "inlines": Value::Null,
+        "unloaded_modules": Value::Null,
+        "missing_symbols": false,
+        "python": {
+            "name": frame.name,
+            "qualname": frame.qualname,
+            "file": frame.file,
+            "line": frame.line,
+            "end_line": frame.end_line,
+            "column": frame.column,
+            "end_column": frame.end_column,
+            "placement": placement,
+            "is_partial": frame.is_partial,
+        },
+    })
+}
+
+pub(crate) fn hex(address: u64) -> String {
+    format!("{address:#018x}")
+}
+
+/// `PY_VERSION_HEX` as people write it: 0x030B07F0 is 3.11.7, 0x030E00A2 is 3.14.0a2.
+fn version(hex: u32) -> String {
+    let [major, minor, micro, release] = hex.to_be_bytes();
+    let (level, serial) = (release >> 4, release & 0xf);
+    let suffix = match level {
+        0xa => format!("a{serial}"),
+        0xb => format!("b{serial}"),
+        0xc => format!("rc{serial}"),
+        _ => String::new(),
+    };
+    format!("{major}.{minor}.{micro}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_written_as_people_write_them() {
+        assert_eq!(version(0x030B_07F0), "3.11.7");
+        assert_eq!(version(0x030E_00A2), "3.14.0a2");
+        assert_eq!(version(0x030D_00C1), "3.13.0rc1");
+    }
+
+    fn frame(anchor: u64, name: &str) -> PythonFrame {
+        PythonFrame {
+            anchor: Some(anchor).filter(|anchor| *anchor != 0),
+            name: Some(name.into()),
+            ..PythonFrame::default()
+        }
+    }
+
+    #[test]
+    fn frames_of_two_interpreters_on_one_thread_are_interleaved_by_anchor() {
+        let outer = PythonThread {
+            frames: vec![frame(30, "a"), frame(0, "b"), frame(90, "c")],
+            ..PythonThread::default()
+        };
+        let inner = PythonThread {
+            interpreter_id: 1,
+            frames: vec![frame(50, "x"), frame(60, "y")],
+            ..PythonThread::default()
+        };
+        let on_thread = OnThread::new(vec![&inner, &outer]);
+        let names: Vec<_> = on_thread.frames.iter().map(|f| f.name.as_deref().unwrap()).collect();
+        assert_eq!(names, ["a", "b", "x", "y", "c"]);
+        assert_eq!(on_thread.states[0].interpreter_id, 0);
+    }
+}

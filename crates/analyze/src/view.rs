@@ -1,0 +1,189 @@
+//! The dump as `minidump-processor` sees it: everything but the walks.
+//!
+//! The processor walks every thread of a dump to the end and keeps every frame, so a hostile
+//! stack costs gigabytes. It walks no thread that has no context, and none that
+//! `BreakpadInfo` calls the dump's own writer. For the time of one call the dump therefore
+//! gets three streams at its end, and a directory that names them last (where two streams have
+//! one type, the last one counts; `view::tests` pins both facts):
+//!
+//! | stream | type | what |
+//! |---|---|---|
+//! | `ThreadList` | 3 | the same threads and stacks, without contexts |
+//! | `BreakpadInfo` | 0x47670001 | `dump_thread_id` = the thread that would get the exception's context |
+//! | `SystemInfo` | 7 | only where the dump has none: a system that is not known |
+//!
+//! Walking is done afterwards, thread by thread, within limits ([`crate::walk`]).
+
+use minidump::{
+    Endian, Minidump, MinidumpBreakpadInfo, MinidumpException, MinidumpSystemInfo,
+    MinidumpThreadList,
+};
+
+const HEADER_BYTES: usize = 32;
+const DIRECTORY_ENTRY_BYTES: usize = 12;
+const SYSTEM_INFO_BYTES: usize = 56;
+const THREAD_LIST: u32 = 3;
+const SYSTEM_INFO: u32 = 7;
+const BREAKPAD_INFO: u32 = 0x4767_0001;
+/// Threads shown; a list of more is no process but an attack.
+const MAX_THREADS: usize = 8_192;
+
+/// What is appended, and the header that makes it count.
+pub(crate) struct View {
+    appended: Vec<u8>,
+    /// `stream_count` and `stream_directory_rva`, as they stand at offset 8 of the header.
+    header_patch: [u8; 8],
+    /// Threads of the dump that the view leaves out.
+    pub(crate) threads_left_out: usize,
+}
+
+struct Out {
+    bytes: Vec<u8>,
+    is_big_endian: bool,
+}
+
+impl Out {
+    fn u16(&mut self, value: u16) {
+        let bytes = if self.is_big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+        self.bytes.extend_from_slice(&bytes);
+    }
+
+    fn u32(&mut self, value: u32) {
+        let bytes = if self.is_big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+        self.bytes.extend_from_slice(&bytes);
+    }
+
+    fn u64(&mut self, value: u64) {
+        let bytes = if self.is_big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+        self.bytes.extend_from_slice(&bytes);
+    }
+}
+
+struct Entry {
+    stream_type: u32,
+    size: u32,
+    rva: u32,
+}
+
+impl View {
+    /// Plans the view of `bytes`; `None` when offsets would not fit into 32 bits, or when the
+    /// directory of the dump cannot be read.
+    pub(crate) fn plan(bytes: &[u8], dump: &Minidump<'_, &[u8]>) -> Option<Self> {
+        let threads = dump.get_stream::<MinidumpThreadList<'_>>().ok();
+        let threads = threads.map(|list| list.threads).unwrap_or_default();
+        let mut writer = Writer {
+            base: bytes.len(),
+            out: Out { bytes: Vec::new(), is_big_endian: dump.endian != Endian::Little },
+            entries: Vec::new(),
+        };
+        let shown = threads.get(..MAX_THREADS).unwrap_or(&threads);
+        writer.stream(THREAD_LIST, |out| write_threads(out, shown))?;
+        writer.stream(BREAKPAD_INFO, |out| write_breakpad_info(out, dump))?;
+        if dump.get_stream::<MinidumpSystemInfo>().is_err() {
+            writer.stream(SYSTEM_INFO, write_unknown_system)?;
+        }
+        let header_patch = writer.directory(bytes, dump)?;
+        Some(Self {
+            appended: writer.out.bytes,
+            header_patch,
+            threads_left_out: threads.len().saturating_sub(shown.len()),
+        })
+    }
+
+    /// Calls `work` with the view; `bytes` are as before when it returns.
+    ///
+    /// `work` must not panic: `bytes` would keep the view.
+    pub(crate) fn with<T>(&self, bytes: &mut Vec<u8>, work: impl FnOnce(&[u8]) -> T) -> T {
+        let len = bytes.len();
+        let kept = swap_header(bytes, self.header_patch);
+        bytes.extend_from_slice(&self.appended);
+        let result = work(bytes);
+        bytes.truncate(len);
+        swap_header(bytes, kept);
+        result
+    }
+}
+
+/// Puts 8 bytes at offset 8 and gives back what stood there.
+fn swap_header(bytes: &mut [u8], new: [u8; 8]) -> [u8; 8] {
+    let mut old = new;
+    if let Some(place) = bytes.get_mut(8..16) {
+        old.copy_from_slice(place);
+        place.copy_from_slice(&new);
+    }
+    old
+}
+
+struct Writer {
+    base: usize,
+    out: Out,
+    entries: Vec<Entry>,
+}
+
+impl Writer {
+    fn stream(&mut self, stream_type: u32, write: impl FnOnce(&mut Out)) -> Option<()> {
+        let start = self.out.bytes.len();
+        write(&mut self.out);
+        let size = u32::try_from(self.out.bytes.len().checked_sub(start)?).ok()?;
+        let rva = u32::try_from(self.base.checked_add(start)?).ok()?;
+        self.entries.push(Entry { stream_type, size, rva });
+        Some(())
+    }
+
+    /// Copies the dump's directory, adds the view's entries, and gives the header's new fields.
+    fn directory(&mut self, bytes: &[u8], dump: &Minidump<'_, &[u8]>) -> Option<[u8; 8]> {
+        let rva = u32::try_from(self.base.checked_add(self.out.bytes.len())?).ok()?;
+        let old_count = dump.header.stream_count;
+        let old_start = usize::try_from(dump.header.stream_directory_rva).ok()?;
+        let old_size = usize::try_from(old_count).ok()?.checked_mul(DIRECTORY_ENTRY_BYTES)?;
+        let old = bytes.get(old_start..old_start.checked_add(old_size)?)?;
+        self.out.bytes.extend_from_slice(old);
+        for entry in &self.entries {
+            self.out.u32(entry.stream_type);
+            self.out.u32(entry.size);
+            self.out.u32(entry.rva);
+        }
+        let added = u32::try_from(self.entries.len()).ok()?;
+        let mut fields =
+            Out { bytes: Vec::with_capacity(8), is_big_endian: self.out.is_big_endian };
+        fields.u32(old_count.checked_add(added)?);
+        fields.u32(rva);
+        fields.bytes.try_into().ok().filter(|_| bytes.len() >= HEADER_BYTES)
+    }
+}
+
+/// `MINIDUMP_THREAD_LIST`: a count, then 48 bytes a thread; the last 8 are the context's
+/// location.
+fn write_threads(out: &mut Out, threads: &[minidump::MinidumpThread<'_>]) {
+    out.u32(u32::try_from(threads.len()).unwrap_or(0));
+    for thread in threads {
+        let raw = &thread.raw;
+        out.u32(raw.thread_id);
+        out.u32(raw.suspend_count);
+        out.u32(raw.priority_class);
+        out.u32(raw.priority);
+        out.u64(raw.teb);
+        out.u64(raw.stack.start_of_memory_range);
+        out.u32(raw.stack.memory.data_size);
+        out.u32(raw.stack.memory.rva);
+        out.u64(0);
+    }
+}
+
+/// `MDRawBreakpadInfo`: validity (bit 0 dump thread, bit 1 requesting thread) and the two ids.
+fn write_breakpad_info(out: &mut Out, dump: &Minidump<'_, &[u8]>) {
+    let exception = dump.get_stream::<MinidumpException<'_>>().ok();
+    let breakpad = dump.get_stream::<MinidumpBreakpadInfo>().ok();
+    let requesting = exception
+        .map(|exception| exception.get_crashing_thread_id())
+        .or_else(|| breakpad.and_then(|info| info.requesting_thread_id));
+    out.u32(if requesting.is_some() { 3 } else { 0 });
+    out.u32(requesting.unwrap_or(0));
+    out.u32(requesting.unwrap_or(0));
+}
+
+/// `MINIDUMP_SYSTEM_INFO` with `PROCESSOR_ARCHITECTURE_UNKNOWN` and no platform.
+fn write_unknown_system(out: &mut Out) {
+    out.u16(0xffff);
+    out.bytes.resize(out.bytes.len().saturating_add(SYSTEM_INFO_BYTES - 2), 0);
+}
