@@ -1,0 +1,271 @@
+"""What a signature is made from: the frames of one thread, or one Python exception.
+
+This module is the edge where decoded JSON becomes typed: `from_analysis` reads an analysis
+document (docs/formats/analysis.md), `from_report` a `report.json` (docs/formats/report.md). Both
+may come from a stranger's machine: every field may be absent or of a wrong type, which reads as
+absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from lastwords.signature.names import module_name
+from lastwords.signature.python_names import PathRoots, is_stdlib, python_module
+
+__all__ = [
+    "FrameKind",
+    "PythonExceptionInput",
+    "SignatureFrame",
+    "SignatureInput",
+    "from_analysis",
+    "from_exception",
+    "from_report",
+]
+
+_MAX_FRAMES = 1024
+_MAX_NAME_CHARS = 4096
+_MAX_THREADS = 512
+_MAX_CHAIN = 8
+
+
+class FrameKind(str, Enum):
+    """Whose code a frame runs."""
+
+    NATIVE = "native"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureFrame:
+    """One frame as far as grouping needs it.
+
+    Args:
+        kind: Native or Python.
+        function: Native: the symbol's demangled name, `None` without symbols. Python: the
+            qualified name.
+        module: Native: the module's normalised name. Python: the dotted module, as far as known.
+        build_id: Native: code id, else debug id of the module.
+        module_offset: Native: bytes from the module's start to the instruction.
+        trust: How the frame was found, in minidump-stackwalk's words.
+        is_inline: The compiler put this call into the next native frame.
+        is_plumbing: The analysis says that this frame is glue between two languages.
+        is_system: The frame belongs to Python's standard library or to Python itself.
+    """
+
+    kind: FrameKind
+    function: str | None = None
+    module: str | None = None
+    build_id: str | None = None
+    module_offset: int | None = None
+    trust: str = "unknown"
+    is_inline: bool = False
+    is_plumbing: bool = False
+    is_system: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonExceptionInput:
+    """An unhandled Python exception.
+
+    Args:
+        type_name: The class's qualified name; `None` when unknown.
+        type_module: The class's module; `None` when unknown.
+        message: `str(exception)`; `None` when unknown.
+        frames: Python frames, the raising one first.
+        chain: Types of the explicit causes and contexts, nearest first.
+    """
+
+    type_name: str | None
+    type_module: str | None
+    message: str | None
+    frames: tuple[SignatureFrame, ...]
+    chain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureInput:
+    """What one report offers for grouping.
+
+    Args:
+        reason: The crash reason as in `crash_info.type`, e.g. `SIGSEGV / SEGV_MAPERR`.
+        message: An assertion or abort message of the native crash.
+        frames: Merged frames of the crashing thread, innermost first, inline frames expanded.
+        exception: Set when the report is about a Python exception; `frames` is then not used.
+    """
+
+    reason: str | None = None
+    message: str | None = None
+    frames: tuple[SignatureFrame, ...] = ()
+    exception: PythonExceptionInput | None = None
+
+
+def from_analysis(document: Mapping[str, object]) -> SignatureInput:
+    """Read the crashing thread of an analysis document.
+
+    Without a crashing thread (a dump that was asked for, a damaged one) the result has no frames.
+    """
+    crash_info = _mapping(document.get("crash_info"))
+    modules = {_text(m.get("filename")): m for m in _mappings(document.get("modules"))}
+    roots = PathRoots.from_stacks(_python_stacks(document))
+    frames: list[SignatureFrame] = []
+    for frame in _crashing_frames(document, crash_info)[:_MAX_FRAMES]:
+        frames.extend(_expand(frame, modules, roots))
+    return SignatureInput(
+        reason=_text(crash_info.get("type")),
+        message=_text(crash_info.get("assertion")),
+        frames=tuple(frames[:_MAX_FRAMES]),
+    )
+
+
+def from_exception(document: Mapping[str, object]) -> SignatureInput:
+    """Read the `exception` object of a `report.json`."""
+    frames = _mappings(document.get("frames"))
+    roots = PathRoots.from_stacks([[_location(frame) for frame in reversed(frames)]])
+    return SignatureInput(
+        exception=PythonExceptionInput(
+            type_name=_text(document.get("type")),
+            type_module=_text(document.get("module")),
+            message=_text(document.get("message")),
+            frames=tuple(_python_frame(frame, roots) for frame in reversed(frames[-_MAX_FRAMES:])),
+            chain=tuple(_chain(document)),
+        )
+    )
+
+
+def from_report(
+    report: Mapping[str, object], analysis: Mapping[str, object] | None = None
+) -> SignatureInput:
+    """Read a report: its Python exception if it is about one, else the analysis of its dump.
+
+    A report without both gives the reason alone, from the report's mechanism.
+    """
+    mechanism = _mapping(report.get("mechanism"))
+    exception = _mapping(report.get("exception"))
+    if exception and mechanism.get("type") != "signal":
+        return from_exception(exception)
+    if analysis is not None:
+        return from_analysis(analysis)
+    if exception:
+        return from_exception(exception)
+    signal = _mapping(mechanism.get("signal"))
+    return SignatureInput(reason=_text(signal.get("name")) or _text(mechanism.get("type")))
+
+
+def _crashing_frames(
+    document: Mapping[str, object], crash_info: Mapping[str, object]
+) -> list[Mapping[str, object]]:
+    frames = _mappings(_mapping(document.get("crashing_thread")).get("frames"))
+    if frames:
+        return frames
+    index = crash_info.get("crashing_thread")
+    threads = _mappings(document.get("threads"))
+    if isinstance(index, int) and 0 <= index < len(threads):
+        return _mappings(threads[index].get("frames"))
+    return []
+
+
+def _expand(
+    frame: Mapping[str, object],
+    modules: Mapping[str | None, Mapping[str, object]],
+    roots: PathRoots,
+) -> Iterable[SignatureFrame]:
+    """Yield the frame's inline frames, innermost first, then the frame itself."""
+    if frame.get("kind") == FrameKind.PYTHON.value:
+        yield _python_frame({**frame, **_mapping(frame.get("python"))}, roots)
+        return
+    filename = _text(frame.get("module"))
+    module = modules.get(filename, {})
+    path = _text(module.get("code_file")) or _text(module.get("path")) or filename
+    name = module_name(path, roots.package_of) if path else None
+    build_id = _text(module.get("code_id")) or _text(module.get("debug_id"))
+    offset = _address(frame.get("module_offset"))
+    trust = _text(frame.get("trust")) or "unknown"
+    is_plumbing = frame.get("plumbing") is True or frame.get("is_plumbing") is True
+    inlines = [_text(inline.get("function")) for inline in _mappings(frame.get("inlines"))]
+    functions = [*inlines, _text(frame.get("function"))]
+    for position, function in enumerate(functions):
+        yield SignatureFrame(
+            kind=FrameKind.NATIVE,
+            function=function,
+            module=name,
+            build_id=build_id,
+            module_offset=offset,
+            trust=trust,
+            is_inline=position < len(inlines),
+            is_plumbing=is_plumbing,
+            is_system=path is not None and "/lib-dynload/" in path,
+        )
+
+
+def _python_frame(frame: Mapping[str, object], roots: PathRoots) -> SignatureFrame:
+    function, file = _location(frame)
+    return SignatureFrame(
+        kind=FrameKind.PYTHON,
+        function=function,
+        module=python_module(_text(frame.get("module")), file, roots),
+        trust="python",
+        is_system=is_stdlib(file),
+    )
+
+
+def _location(frame: Mapping[str, object]) -> tuple[str | None, str | None]:
+    function = (
+        _text(frame.get("qualname")) or _text(frame.get("function")) or _text(frame.get("name"))
+    )
+    return function, _text(frame.get("file"))
+
+
+def _python_stacks(
+    document: Mapping[str, object],
+) -> list[list[tuple[str | None, str | None]]]:
+    stacks = []
+    for thread in _mappings(document.get("threads"))[:_MAX_THREADS]:
+        frames = _mappings(thread.get("frames"))[-_MAX_FRAMES:]
+        stacks.append(
+            [
+                _location({**frame, **_mapping(frame.get("python"))})
+                for frame in frames
+                if frame.get("kind") == FrameKind.PYTHON.value
+            ]
+        )
+    return stacks
+
+
+def _chain(document: Mapping[str, object]) -> Iterable[str]:
+    current = document
+    for _ in range(_MAX_CHAIN):
+        current = _mapping(current.get("cause")) or _mapping(current.get("context"))
+        name = _text(current.get("type"))
+        if name is None:
+            return
+        yield name
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, object]]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return []
+    return [item for item in value if isinstance(item, Mapping)]
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str) or not value:
+        return None
+    return value[:_MAX_NAME_CHARS]
+
+
+def _address(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or len(value) > 18:
+        return None
+    try:
+        return int(value, 16)
+    except ValueError:
+        return None

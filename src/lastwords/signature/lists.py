@@ -1,0 +1,87 @@
+"""The word lists that a signature is made with (`lists/*.txt`).
+
+One entry per line: a normalised name, in which `*` stands for any characters; `#` starts a comment.
+In `sentinel.txt` a label follows after `=>`. Entries of `system.txt` are module names, all others
+are function names; an entry `module!function` holds for one module only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+
+__all__ = ["LIST_NAMES", "WordList", "Words", "load"]
+
+LIST_NAMES = ("sentinel", "irrelevant", "plumbing", "prefix", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class WordList:
+    """Names and patterns of one list, each with its label.
+
+    Args:
+        exact: Name → label ("" when there is none).
+        patterns: Pattern and label, in the order of the file.
+    """
+
+    exact: dict[str, str] = field(default_factory=dict)
+    patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+
+    def find(self, name: str, module: str | None = None) -> str | None:
+        """Return the entry's label ("" without one), or `None` when the name is not listed."""
+        for candidate in (name, f"{module}!{name}") if module else (name,):
+            if candidate in self.exact:
+                return self.exact[candidate]
+            for pattern, label in self.patterns:
+                if pattern.fullmatch(candidate):
+                    return label
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """All lists of one version."""
+
+    sentinel: WordList
+    irrelevant: WordList
+    plumbing: WordList
+    prefix: WordList
+    system: WordList
+
+
+@lru_cache(maxsize=1)
+def load() -> Words:
+    """Read the lists that are shipped with the package."""
+    return Words(**{name: parse(_read(name)) for name in LIST_NAMES})
+
+
+def digest() -> str:
+    """Return a hash of all entries; comments do not count."""
+    entries = [f"{name}:{line}" for name in LIST_NAMES for line in _entries(_read(name))]
+    return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
+
+
+def parse(text: str) -> WordList:
+    """Parse the text of one list."""
+    exact: dict[str, str] = {}
+    patterns: list[tuple[re.Pattern[str], str]] = []
+    for line in _entries(text):
+        name, _, label = (part.strip() for part in line.partition("=>"))
+        if "*" in name:
+            expression = ".*".join(re.escape(piece) for piece in name.split("*"))
+            patterns.append((re.compile(expression, re.DOTALL), label))
+        else:
+            exact[name] = label
+    return WordList(exact, tuple(patterns))
+
+
+def _entries(text: str) -> list[str]:
+    lines = (re.sub(r"(?:^|\s)#.*$", "", line).strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def _read(name: str) -> str:
+    return (resources.files("lastwords.signature") / "lists" / f"{name}.txt").read_text("utf-8")
