@@ -25,6 +25,12 @@ pub enum Error {
     /// The memory at `_PyRuntime` cannot be read.
     #[error("_PyRuntime cannot be read: {0}")]
     Memory(#[from] MemoryError),
+    /// A limit was reached before the first thread.
+    #[error("the limit of {what} is reached before any thread was read")]
+    LimitReached {
+        /// Field of [`crate::Limits`].
+        what: &'static str,
+    },
     /// What was read is not what the layout says.
     #[error("{what} at {address:#x}: found {found:#x}, expected {expected}")]
     Implausible {

@@ -10,11 +10,26 @@
 //! [`SoftError`] beside the rest.
 #![forbid(unsafe_code)]
 
+mod code;
 mod error;
+mod frames;
+mod layout;
+pub mod lines;
 mod memory;
+mod objects;
 mod recording;
+mod soft_errors;
+mod source;
+mod threads;
+mod walk;
 
 use lastwords_format::streams::python::PythonStream;
+
+use crate::code::Codes;
+use crate::frames::FrameReader;
+use crate::objects::Objects;
+use crate::soft_errors::SoftErrors;
+use crate::source::Source;
 
 pub use error::{Error, SoftError};
 pub use memory::{Memory, MemoryError};
@@ -33,6 +48,8 @@ pub const SOFT_ERROR_CODES: &[(&str, &str)] = &[
     ("python_frames_broken", "a walk over frames ended in an error; older frames may be missing"),
     ("python_frame_partial", "the frame is known, but not all of its names and lines"),
     ("python_anchor_unknown", "the frames are known, but not which native frame ran them"),
+    ("python_layout_assumed", "the target's own offsets cannot be used; the built-in ones were"),
+    ("python_exception_unknown", "the type of a thread's pending exception could not be read"),
     ("python_gil_unknown", "who holds the GIL could not be read"),
     ("python_limit", "a limit ended the reading; there was more"),
 ];
@@ -104,6 +121,14 @@ pub fn read_python(
     target: &Target,
     limits: &Limits,
 ) -> Result<Outcome, Error> {
-    let _ = (memory, limits);
-    Err(Error::UnsupportedVersion { version: target.python_version })
+    let mut source = Source::new(memory, limits);
+    let (layout, assumed) =
+        layout::choose(&mut source, target.runtime_address, target.python_version)?;
+    let mut soft_errors = SoftErrors::new(limits.max_soft_errors);
+    if let Some(SoftError { code, where_, message }) = assumed {
+        soft_errors.push(code, where_, message);
+    }
+    let objects = Objects::new(source, layout, limits);
+    let reader = FrameReader { objects, codes: Codes::default(), soft_errors };
+    threads::read(reader, target, limits)
 }

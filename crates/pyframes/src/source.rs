@@ -1,0 +1,149 @@
+//! Bounded reads from the target, whole structures at a time.
+
+use thiserror::Error as ThisError;
+
+use crate::Limits;
+use crate::error::Error;
+use crate::layout::Field;
+use crate::memory::{Memory, MemoryError};
+
+/// Reads never cross more pages than they must, so one that begins in a mapped page and ends
+/// in the same one cannot fail for the length alone. 4 KiB is the smallest page there is.
+const PAGE_SIZE: u64 = 4096;
+
+/// Why a structure could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    #[error("the limit of {0} is reached")]
+    Limit(&'static str),
+    #[error("{what} at {address:#x}: found {found:#x}, expected {expected}")]
+    Implausible { what: &'static str, address: u64, found: u64, expected: &'static str },
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Memory(error) => Self::Memory(error),
+            Fault::Limit(what) => Self::LimitReached { what },
+            Fault::Implausible { what, address, found, expected } => {
+                Self::Implausible { what, address, found, expected }
+            }
+        }
+    }
+}
+
+/// The target's memory, with a budget.
+pub(crate) struct Source<'m> {
+    memory: &'m dyn Memory,
+    reads_left: usize,
+    bytes_left: usize,
+}
+
+impl<'m> Source<'m> {
+    pub fn new(memory: &'m dyn Memory, limits: &Limits) -> Self {
+        Self { memory, reads_left: limits.max_reads, bytes_left: limits.max_bytes }
+    }
+
+    /// `length` bytes at `address`.
+    pub fn bytes(&mut self, address: u64, length: usize) -> Result<Vec<u8>, Fault> {
+        self.reads_left = self.reads_left.checked_sub(1).ok_or(Fault::Limit("max_reads"))?;
+        self.spend(length)?;
+        let mut buffer = vec![0; length];
+        self.memory.read(address, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// Takes `length` bytes of work from the budget.
+    pub fn spend(&mut self, length: usize) -> Result<(), Fault> {
+        self.bytes_left = self.bytes_left.checked_sub(length).ok_or(Fault::Limit("max_bytes"))?;
+        Ok(())
+    }
+
+    /// At least `needed` bytes, and up to `wanted` if they lie in the page where the needed
+    /// ones end: saves the second read for small objects of unknown size.
+    pub fn bytes_ahead(
+        &mut self,
+        address: u64,
+        needed: usize,
+        wanted: usize,
+    ) -> Result<Vec<u8>, Fault> {
+        let needed_end = address.saturating_add(u64::try_from(needed).unwrap_or(u64::MAX));
+        let to_page_end = PAGE_SIZE.saturating_sub(needed_end % PAGE_SIZE) % PAGE_SIZE;
+        let room = usize::try_from(to_page_end).unwrap_or(0);
+        self.bytes(address, needed.saturating_add(room).min(wanted.max(needed)))
+    }
+
+    /// The structure at `base`, as far as `fields` reach, in one read.
+    pub fn record(&mut self, base: u64, fields: &[Field]) -> Result<Record, Fault> {
+        if base == 0 || !base.is_multiple_of(8) {
+            return Err(Fault::Implausible {
+                what: "a pointer to a structure",
+                address: base,
+                found: base,
+                expected: "an address that is not null and a multiple of 8",
+            });
+        }
+        let first = fields.iter().map(|field| field.offset).min().unwrap_or(0);
+        let end = fields.iter().map(|field| field.offset.saturating_add(field.width)).max();
+        let length = usize::try_from(end.unwrap_or(0).saturating_sub(first)).unwrap_or(usize::MAX);
+        let bytes = self.bytes(base.saturating_add(first), length)?;
+        Ok(Record { base, first, bytes })
+    }
+
+    /// The NUL-terminated string at `address`, lossily decoded and cut at `max_length` bytes.
+    pub fn c_string(&mut self, address: u64, max_length: usize) -> Result<String, Fault> {
+        const STEP: usize = 64;
+        let mut text = Vec::new();
+        while text.len() < max_length {
+            let at = address.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+            let piece = self.bytes_ahead(at, 1, STEP)?;
+            let end = piece.iter().position(|byte| *byte == 0);
+            text.extend_from_slice(piece.get(..end.unwrap_or(piece.len())).unwrap_or_default());
+            if end.is_some() {
+                break;
+            }
+        }
+        text.truncate(max_length);
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// The bytes of a structure, or of the part of it that holds the fields asked for.
+#[derive(Debug)]
+pub(crate) struct Record {
+    base: u64,
+    first: u64,
+    bytes: Vec<u8>,
+}
+
+impl Record {
+    /// Address of the structure.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The field's value, zero-extended.
+    pub fn get(&self, field: Field) -> Result<u64, Fault> {
+        let bytes = self.slice(field).ok_or(Fault::Implausible {
+            what: "a field",
+            address: self.base,
+            found: field.offset,
+            expected: "one of those that were read",
+        })?;
+        Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    /// A field of 4 bytes as a signed number.
+    pub fn get_i32(&self, field: Field) -> Result<i32, Fault> {
+        let low = self.get(field)? & u64::from(u32::MAX);
+        Ok(u32::try_from(low).unwrap_or(0).cast_signed())
+    }
+
+    fn slice(&self, field: Field) -> Option<&[u8]> {
+        let start = usize::try_from(field.offset.checked_sub(self.first)?).ok()?;
+        let end = start.checked_add(usize::try_from(field.width).ok()?)?;
+        self.bytes.get(start..end)
+    }
+}

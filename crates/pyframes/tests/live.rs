@@ -1,0 +1,209 @@
+//! Frames of real, stopped interpreters, compared with what they say of themselves.
+#![allow(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod support;
+
+use lastwords_format::streams::python::{FrameOwner, PythonFrame, PythonStream, PythonThread};
+use lastwords_pyframes::{Limits, RecordingMemory, read_python};
+use serde_json::{Value, json};
+use support::{Interpreter, Victim, interpreters};
+
+/// Runs `check` on the stopped victim of every interpreter.
+fn for_each_victim(check: impl Fn(&Interpreter, &Victim)) {
+    for interpreter in interpreters() {
+        check(&interpreter, &Victim::start(&interpreter));
+    }
+}
+
+fn thread_of<'a>(stream: &'a PythonStream, truth: &Value) -> &'a PythonThread {
+    let is_meant = |thread: &&PythonThread| Some(thread.tstate) == truth["tstate"].as_u64();
+    stream.threads.iter().find(is_meant).unwrap_or_else(|| panic!("no thread {truth}"))
+}
+
+fn truths(victim: &Victim) -> impl Iterator<Item = &Value> {
+    victim.truth["threads"].as_array().expect("a list").iter()
+}
+
+fn truth_named<'a>(victim: &'a Victim, scenario: &str) -> &'a Value {
+    truths(victim).find(|truth| truth["scenario"] == scenario).expect("the scenario ran")
+}
+
+/// A frame in the form of the truth.
+fn as_truth(frame: &PythonFrame, minor: u32) -> Value {
+    let positions =
+        (minor >= 11).then(|| json!([frame.line, frame.end_line, frame.column, frame.end_column]));
+    json!({
+        "code": frame.code,
+        "name": frame.name,
+        "qualname": frame.qualname,
+        "file": frame.file,
+        "lasti": frame.lasti,
+        "line": frame.line,
+        "positions": positions,
+    })
+}
+
+#[test]
+fn every_frame_of_every_thread_is_what_the_interpreter_says() {
+    for_each_victim(|interpreter, victim| {
+        let outcome = victim.read();
+        assert_eq!(outcome.soft_errors, [], "{interpreter:?}");
+        for truth in truths(victim) {
+            let thread = thread_of(&outcome.stream, truth);
+            let read: Vec<Value> =
+                thread.frames.iter().map(|frame| as_truth(frame, interpreter.minor())).collect();
+            let expected = truth["frames"].as_array().expect("a list");
+            for (read, expected) in read.iter().zip(expected) {
+                assert_eq!(read, expected, "{interpreter:?} {}", truth["scenario"]);
+            }
+            assert_eq!(read.len(), expected.len(), "{interpreter:?} {}", truth["scenario"]);
+            assert_eq!(Some(thread.thread_id), truth["thread_id"].as_u64());
+            let native_id = truth["native_id"].as_u64().filter(|_| interpreter.minor() >= 11);
+            assert_eq!(thread.native_thread_id, native_id);
+            assert!(!thread.is_cut && !thread.is_broken);
+        }
+    });
+}
+
+#[test]
+fn the_holder_of_the_gil_is_found() {
+    for_each_victim(|interpreter, victim| {
+        let stream = victim.read().stream;
+        let main = victim.truth["main"].as_u64();
+        assert_eq!(stream.gil_holder, main, "{interpreter:?}");
+        let holders: Vec<Option<u64>> = stream
+            .threads
+            .iter()
+            .filter(|thread| thread.holds_gil)
+            .map(|thread| Some(thread.tstate))
+            .collect();
+        assert_eq!(holders, [main], "{interpreter:?}");
+        let is_main = |thread: &&PythonThread| Some(thread.tstate) == main;
+        let main = stream.threads.iter().find(is_main).expect("the main thread");
+        let names: Vec<_> = main.frames.iter().map(|frame| frame.name.as_deref()).collect();
+        assert_eq!(names, [Some("hold_gil"), Some("main"), Some("<module>")]);
+        assert!(!stream.is_finalizing && !stream.is_cut);
+    });
+}
+
+#[test]
+fn a_pending_exception_is_named_and_a_handled_one_is_not() {
+    for_each_victim(|interpreter, victim| {
+        let stream = victim.read().stream;
+        for truth in truths(victim) {
+            let expected = (truth["scenario"] == "pending").then_some("KeyError");
+            let thread = thread_of(&stream, truth);
+            assert_eq!(thread.exception_type.as_deref(), expected, "{interpreter:?}");
+        }
+    });
+}
+
+#[test]
+fn anchors_lie_on_the_stack_of_their_thread_and_age_with_the_frames() {
+    for_each_victim(|interpreter, victim| {
+        let stream = victim.read().stream;
+        for truth in truths(victim) {
+            let thread = thread_of(&stream, truth);
+            let stack_pointer = victim.stack_pointer(truth["native_id"].as_u64().expect("an id"));
+            let stack = victim.mapping(stack_pointer).expect("the stack is mapped");
+            let anchors: Vec<u64> = thread
+                .frames
+                .iter()
+                .map(|frame| frame.anchor.expect("every frame has an anchor"))
+                .collect();
+            for anchor in &anchors {
+                assert!((stack_pointer..stack.end).contains(anchor), "{interpreter:?} {truth}");
+            }
+            assert!(anchors.is_sorted(), "older frames lie at higher addresses");
+        }
+    });
+}
+
+#[test]
+fn entry_frames_are_those_that_c_code_calls() {
+    for_each_victim(|interpreter, victim| {
+        for thread in victim.read().stream.threads {
+            for (index, frame) in thread.frames.iter().enumerate() {
+                let name = frame.name.as_deref().unwrap_or_default();
+                let older = thread.frames.get(index + 1);
+                let shares_anchor = older.is_some_and(|older| older.anchor == frame.anchor);
+                assert_eq!(frame.is_entry, !shares_anchor, "{interpreter:?} {name}");
+                if name.starts_with("entry_") || name == "_bootstrap" || name == "__eq__" {
+                    assert!(frame.is_entry, "{interpreter:?} {name}");
+                }
+                if name.starts_with("plain_") && interpreter.minor() >= 11 {
+                    assert!(!frame.is_entry, "{interpreter:?} {name}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn owners_are_told() {
+    for_each_victim(|interpreter, victim| {
+        let stream = victim.read().stream;
+        let thread = thread_of(&stream, truth_named(victim, "generator"));
+        for frame in &thread.frames {
+            let name = frame.name.as_deref().unwrap_or_default();
+            let expected = match name {
+                "numbers" | "outer" => FrameOwner::Generator,
+                _ if interpreter.minor() == 10 => FrameOwner::FrameObject,
+                _ => FrameOwner::Thread,
+            };
+            assert_eq!(frame.owner, expected, "{interpreter:?} {name}");
+        }
+    });
+}
+
+#[test]
+fn limits_cut_and_say_so() {
+    for_each_victim(|interpreter, victim| {
+        let limits = Limits { max_frames: 100, max_string: 64, ..Limits::default() };
+        let outcome = victim.read_with(&limits);
+        let thread = thread_of(&outcome.stream, truth_named(victim, "recursion"));
+        assert_eq!((thread.frames.len(), thread.is_cut, thread.is_broken), (100, true, false));
+        let has_anchor = thread.frames.iter().all(|frame| frame.anchor.is_some());
+        assert_eq!(has_anchor, interpreter.minor() >= 11, "{interpreter:?}");
+        let long = thread_of(&outcome.stream, truth_named(victim, "long_name"));
+        assert_eq!(long.frames[1].name, Some("n".repeat(64)));
+        assert!(outcome.soft_errors.iter().any(|error| error.code == "python_limit"));
+
+        let limits = Limits { max_threads: 3, ..Limits::default() };
+        let outcome = victim.read_with(&limits);
+        assert_eq!((outcome.stream.threads.len(), outcome.stream.is_cut), (3, true));
+
+        let limits = Limits { max_total_frames: 50, ..Limits::default() };
+        let frames: usize =
+            victim.read_with(&limits).stream.threads.iter().map(|t| t.frames.len()).sum();
+        assert_eq!(frames, 50);
+    });
+}
+
+#[test]
+fn what_was_recorded_is_enough_to_read_again() {
+    for_each_victim(|_, victim| {
+        let memory = victim.memory();
+        let recording = RecordingMemory::new(&memory, 16 << 20, 100_000);
+        let limits = Limits::default();
+        let first = read_python(&recording, &victim.target, &limits).expect("readable");
+        assert!(!recording.is_cut());
+        let recorded = support::Recorded::take(&memory, &recording.ranges());
+        let again = read_python(&recorded, &victim.target, &limits).expect("readable");
+        assert_eq!(again, first);
+    });
+}
+
+#[test]
+fn the_stream_survives_its_encoding() {
+    for_each_victim(|_, victim| {
+        let stream = victim.read().stream;
+        assert_eq!(PythonStream::decode(&stream.encode()), Ok(stream));
+    });
+}

@@ -1,0 +1,259 @@
+//! Real interpreters for the tests: finds them, runs scripts in them, stops them and reads
+//! their memory.
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lastwords_pyframes::{Limits, Memory, MemoryError, Outcome, Target, read_python};
+use serde_json::Value;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// One interpreter of this machine.
+#[derive(Debug, Clone)]
+pub struct Interpreter {
+    pub executable: PathBuf,
+    /// `PY_VERSION_HEX`.
+    pub version: u32,
+}
+
+impl Interpreter {
+    pub fn minor(&self) -> u32 {
+        self.version >> 16 & 0xff
+    }
+}
+
+/// The interpreters that are there, one per minor version from 3.10 to 3.13.
+///
+/// `LASTWORDS_PYTHONS` names executables, separated by colons; otherwise `PATH` and pyenv's
+/// versions are searched.
+pub fn interpreters() -> Vec<Interpreter> {
+    let mut found: Vec<Interpreter> = Vec::new();
+    for executable in candidates() {
+        if let Some(interpreter) = probe(&executable)
+            && !found.iter().any(|known| known.minor() == interpreter.minor())
+        {
+            found.push(interpreter);
+        }
+    }
+    found.sort_by_key(|interpreter| interpreter.version);
+    for minor in (10..=13).filter(|minor| !found.iter().any(|known| known.minor() == *minor)) {
+        eprintln!("skipped: CPython 3.{minor} is not installed (LASTWORDS_PYTHONS names others)");
+    }
+    assert!(!found.is_empty(), "no CPython 3.10 to 3.13 was found");
+    found
+}
+
+fn candidates() -> Vec<PathBuf> {
+    if let Some(named) = std::env::var_os("LASTWORDS_PYTHONS") {
+        return std::env::split_paths(&named).collect();
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten();
+    let pyenv = versions.flatten().map(|entry| entry.path().join("bin/python3"));
+    let names = (10..=13).map(|minor| format!("python3.{minor}")).chain(["python3".to_owned()]);
+    pyenv.chain(names.map(PathBuf::from)).collect()
+}
+
+fn probe(executable: &Path) -> Option<Interpreter> {
+    let print = "import sys; print(sys.hexversion, sys.implementation.name, \
+                 getattr(sys, '_is_gil_enabled', lambda: True)(), hasattr(sys, 'gettotalrefcount'))";
+    let output =
+        Command::new(executable).args(["-c", print]).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = text.strip_suffix(" cpython True False\n")?.parse().ok()?;
+    (0x030A_0000..0x030E_0000)
+        .contains(&version)
+        .then(|| Interpreter { executable: executable.to_owned(), version })
+}
+
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// A stopped process with known stacks, killed on drop.
+pub struct Victim {
+    child: Child,
+    pub truth: Value,
+    pub target: Target,
+}
+
+impl Victim {
+    /// Runs `tests/victim.py`, waits until it sleeps, and stops it.
+    pub fn start(interpreter: &Interpreter) -> Self {
+        let truth_file = std::env::temp_dir().join(format!(
+            "lastwords-victim-{}-{:?}.json",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let mut child = Command::new(&interpreter.executable)
+            .arg(script("victim.py"))
+            .arg(&truth_file)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the interpreter starts");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        stdout.read_line(&mut line).expect("the script's output is text");
+        assert_eq!(line, "ready\n", "the victim of {} failed", interpreter.executable.display());
+        let text = std::fs::read_to_string(&truth_file).expect("the truth was written");
+        std::fs::remove_file(&truth_file).expect("the truth file can be removed");
+        let truth: Value = serde_json::from_str(&text).expect("the truth is JSON");
+        let runtime_address = truth["runtime"].as_u64().expect("an address");
+        let target = Target { runtime_address, python_version: interpreter.version };
+        let victim = Self { child, truth, target };
+        victim.wait_for_state(&["S"]);
+        victim.stop();
+        victim
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        self.wait_for_state(&["T"]);
+    }
+
+    pub fn resume(&self) {
+        self.signal(libc::SIGCONT);
+        self.wait_for_state(&["S"]);
+    }
+
+    fn signal(&self, signal: i32) {
+        let pid = libc::pid_t::try_from(self.pid()).expect("a pid fits");
+        // SAFETY: `kill` touches no memory of this process.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill failed");
+    }
+
+    /// Kernel ids of all threads.
+    pub fn tasks(&self) -> Vec<u64> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it lives");
+        tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Waits until every thread is in one of the states of `/proc/PID/stat`.
+    fn wait_for_state(&self, wanted: &[&str]) {
+        let started = Instant::now();
+        while started.elapsed() < DEADLINE {
+            let state = |task: &u64| {
+                let stat =
+                    std::fs::read_to_string(format!("/proc/{}/task/{task}/stat", self.pid()));
+                let stat = stat.expect("the thread lives");
+                let (_, after_name) = stat.rsplit_once(") ").expect("a name in brackets");
+                after_name.split(' ').next().unwrap_or_default().to_owned()
+            };
+            if self.tasks().iter().map(state).all(|state| wanted.contains(&state.as_str())) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        panic!("the threads of {} do not reach the state {wanted:?}", self.pid());
+    }
+
+    pub fn memory(&self) -> ProcessMemory {
+        ProcessMemory { pid: self.pid() }
+    }
+
+    pub fn read(&self) -> Outcome {
+        self.read_with(&Limits::default())
+    }
+
+    pub fn read_with(&self, limits: &Limits) -> Outcome {
+        read_python(&self.memory(), &self.target, limits).expect("the interpreter can be read")
+    }
+
+    /// Stack pointer of a thread that sleeps in a system call or is stopped.
+    pub fn stack_pointer(&self, task: u64) -> u64 {
+        let path = format!("/proc/{}/task/{task}/syscall", self.pid());
+        let text = std::fs::read_to_string(path).expect("the thread lives");
+        let mut words = text.split_whitespace().rev();
+        let pointer = words.nth(1).and_then(|word| word.strip_prefix("0x")).expect("a pointer");
+        u64::from_str_radix(pointer, 16).expect("hexadecimal")
+    }
+
+    /// The mapping that holds `address`.
+    pub fn mapping(&self, address: u64) -> Option<std::ops::Range<u64>> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid())).ok()?;
+        let ranges = maps.lines().filter_map(|line| {
+            let (start, end) = line.split(' ').next()?.split_once('-')?;
+            Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
+        });
+        ranges.into_iter().find(|range| range.contains(&address))
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Memory of another process, through `process_vm_readv`.
+pub struct ProcessMemory {
+    pid: u32,
+}
+
+impl Memory for ProcessMemory {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let remote = libc::iovec {
+            iov_base: std::ptr::without_provenance_mut(usize::try_from(address).expect("64-bit")),
+            iov_len: buffer.len(),
+        };
+        let pid = libc::pid_t::try_from(self.pid).expect("a pid fits");
+        // SAFETY: `local` describes `buffer`, which is writable and lives until the call
+        // returns; `remote` is not dereferenced in this process.
+        let read =
+            unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) };
+        if usize::try_from(read) == Ok(buffer.len()) {
+            return Ok(());
+        }
+        let reason = std::io::Error::last_os_error().to_string();
+        Err(MemoryError::new(address, buffer.len(), reason))
+    }
+}
+
+/// Ranges of memory, kept.
+#[derive(Clone)]
+pub struct Recorded {
+    pub ranges: Vec<(u64, Vec<u8>)>,
+}
+
+impl Recorded {
+    pub fn take(memory: &dyn Memory, ranges: &[std::ops::Range<u64>]) -> Self {
+        let ranges = ranges.iter().map(|range| {
+            let length = usize::try_from(range.end - range.start).expect("it fits");
+            let mut bytes = vec![0; length];
+            memory.read(range.start, &mut bytes).expect("it was read before");
+            (range.start, bytes)
+        });
+        Self { ranges: ranges.collect() }
+    }
+}
+
+impl Memory for Recorded {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        let after = self.ranges.partition_point(|(start, _)| *start <= address);
+        let found = after.checked_sub(1).and_then(|index| self.ranges.get(index));
+        let bytes = found.and_then(|(start, bytes)| {
+            let offset = usize::try_from(address - start).ok()?;
+            bytes.get(offset..offset.checked_add(buffer.len())?)
+        });
+        let bytes = bytes.ok_or_else(|| MemoryError::new(address, buffer.len(), "not recorded"))?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+}
