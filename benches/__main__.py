@@ -1,0 +1,56 @@
+"""`python -m benches`: measure every promise, print the table, write it into the docs."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from benches.analyse_time import analyse_time
+from benches.capture_time import capture_time
+from benches.install_cost import install_cost
+from benches.measure import REPOSITORY, Row, machine
+from benches.monitor_cost import monitor_cost
+
+PROMISES = [install_cost, capture_time, monitor_cost, analyse_time]
+DOCUMENT = REPOSITORY / "docs/performance.md"
+BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [
+        "| promise | lastwords | peer | ratio | the peer | measured by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        peer = f"{_figure(row.peer_value)} {row.unit}" if row.peer_value is not None else "-"
+        ratio = f"{row.ratio:.2g}" if row.ratio is not None else "-"
+        lines.append(
+            f"| {row.promise} | {_figure(row.value)} {row.unit} | {peer} | {ratio} "
+            f"| {row.peer or '-'} | {row.command} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    rows = []
+    for promise in PROMISES:
+        print(f"measuring {promise.__name__} …", flush=True)
+        rows += promise()
+    today = dt.datetime.now(tz=dt.timezone.utc).date()
+    table = f"Measured on {today} by `make bench` on {machine()}.\n\n{_table(rows)}"
+    print("\n" + table)
+    text = DOCUMENT.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+    print(f"written to {DOCUMENT.relative_to(REPOSITORY)}")
+
+
+if __name__ == "__main__":
+    main()

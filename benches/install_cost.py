@@ -1,0 +1,66 @@
+"""What an application pays at its start, in fresh interpreters."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from benches.measure import PROGRAMS, REPOSITORY, Row, home, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["install_cost"]
+
+SENTRY = "sentry-sdk==2.75.0"
+COUNT = 21
+
+
+def install_cost() -> list[Row]:
+    """Import and install, medians, beside sentry-sdk's import and init."""
+    ours = _medians(PROGRAMS / "install.py", None)
+    packages = _sentry()
+    theirs = _medians(PROGRAMS / "install_sentry.py", packages) if packages else (None, None)
+    command = f"benches/programs/install.py, median of {COUNT} fresh interpreters"
+    peer = SENTRY.replace("==", " ")
+    return [
+        Row(promise="`import lastwords`", value=ours[0], unit="ms",
+            peer=f"{peer}, import", peer_value=theirs[0], command=command),
+        Row(promise="`lastwords.install()`", value=ours[1], unit="ms",
+            peer=f"{peer}, init", peer_value=theirs[1], command=command),
+    ]  # fmt: skip
+
+
+def _medians(program: Path, argument: Path | None) -> tuple[float, float]:
+    with home() as folder:
+        taken = []
+        for index in range(COUNT + 1):
+            where = argument or folder / f"spool-{index}"
+            done = run([sys.executable, program, where], folder)
+            taken.append([int(text) / 1e6 for text in done.stdout.split()])
+    imports, installs = zip(*taken[1:], strict=True)
+    return statistics.median(imports), statistics.median(installs)
+
+
+def _sentry() -> Path | None:
+    """Folder with the peer's packages, installed there at the first run."""
+    packages = REPOSITORY / ".tools" / SENTRY
+    if not packages.is_dir():
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--target",
+            str(packages),
+            SENTRY,
+        ]
+        if subprocess.run(command, check=False).returncode != 0:
+            print(
+                f"warning: {SENTRY} cannot be installed, its figures are missing", file=sys.stderr
+            )
+            return None
+    return packages

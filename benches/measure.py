@@ -1,0 +1,121 @@
+"""The rows of the table, and how a figure is taken."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = [
+    "PROGRAMS",
+    "REPOSITORY",
+    "Row",
+    "environment",
+    "home",
+    "machine",
+    "median",
+    "run",
+    "version_of",
+]
+
+REPOSITORY = Path(__file__).parents[1]
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        promise: What is measured.
+        value: Our figure.
+        unit: Unit of both figures.
+        peer: What it is compared with, and its version; `None` if there is no peer.
+        peer_value: The peer's figure; `None` if the peer is missing here.
+        command: How both were measured.
+    """
+
+    promise: str
+    value: float
+    unit: str
+    peer: str | None = None
+    peer_value: float | None = None
+    command: str
+
+    @property
+    def ratio(self) -> float | None:
+        """Our figure divided by the peer's: below 1 is better."""
+        return self.value / self.peer_value if self.peer_value else None
+
+
+def median(measure: Callable[[], float], *, count: int) -> float:
+    """Median of `count` measurements, after one that does not count."""
+    measure()
+    return statistics.median(measure() for _ in range(count))
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """A home of its own for the measured programs, removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lastwords-bench-") as folder:
+        yield Path(folder)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Environment of the measured programs: nothing of the user's is read or written."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LASTWORDS_")}
+    state = {
+        "HOME": folder,
+        "XDG_CONFIG_HOME": folder / "config",
+        "XDG_STATE_HOME": folder / "state",
+    }
+    return kept | {key: str(value) for key, value in state.items()}
+
+
+def run(
+    arguments: Sequence[str | Path], folder: Path, *, may_fail: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    done = subprocess.run(
+        [str(argument) for argument in arguments],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    if done.returncode != 0 and not may_fail:
+        sys.exit(f"error: {' '.join(done.args)} ended with {done.returncode}\n{done.stderr}")
+    return done
+
+
+def version_of(*command: str) -> str:
+    """First line of what a program says about its version."""
+    try:
+        return run(command, REPOSITORY, may_fail=True).stdout.splitlines()[0].strip()
+    except (OSError, IndexError):
+        return "not installed"
+
+
+def machine() -> str:
+    """One line about this machine."""
+    text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
+    models = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} x {models[0] if models else platform.machine()}, {memory:.0f} GiB, "
+        f"Linux {platform.release()}, {platform.libc_ver()[0]} {platform.libc_ver()[1]}, "
+        f"CPython {platform.python_version()}"
+    )
