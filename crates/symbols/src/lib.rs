@@ -1,1 +1,38 @@
-//! Address to function, file, line and inline frames, from the modules' own debug information or Breakpad .sym files
+//! Address to function, file, line and inline frames, from the modules' own debug information or Breakpad .sym files.
+//!
+//! Owns: finding the symbol file of a module (by debug id or build id, never by name alone),
+//! opening it safely, and looking addresses up in it. Does not own: unwinding
+//! (`lastwords-unwind` asks for [`ModuleSymbols::elf`] and [`ModuleSymbols::breakpad`]), and
+//! no network: what is downloaded is downloaded elsewhere.
+//!
+//! Formats, one file each: `elf/` (ELF with DWARF, or its symbol tables), `breakpad.rs`
+//! (`.sym`). Symbol files are foreign bytes: sizes, counts and depths are bounded, and what
+//! cannot be read is a [`ModuleStatus`], never an error of the whole.
+//!
+//! ```no_run
+//! use lastwords_symbols::{ModuleId, Sources, Symbols};
+//!
+//! let symbols = Symbols::new(Sources { symbols: vec!["symbols/".into()], local_modules: true });
+//! let module = ModuleId::with_build_id("/usr/lib/libpython3.11.so.1.0", &[0xab; 20]);
+//! for frame in symbols.lookup(&module, 0x1234) {
+//!     println!("{:?} {:?}:{:?}", frame.function, frame.file, frame.line);
+//! }
+//! ```
+
+mod breakpad;
+mod catalog;
+mod demangle;
+mod elf;
+mod file;
+mod locate;
+mod module;
+mod status;
+mod symbols;
+
+pub use breakpad::BreakpadSymbols;
+pub use demangle::demangle;
+pub use elf::{Architecture, CfiSection, CfiSections, ElfImage, ElfSymbols};
+pub use file::OpenError;
+pub use module::ModuleId;
+pub use status::{ModuleStatus, SourceProblem, SymbolKind};
+pub use symbols::{ModuleSymbols, SourceFrame, Sources, Symbolication, Symbols};

@@ -1,0 +1,259 @@
+//! The files of one module: which are tried, in which order, and what came of it.
+//!
+//! | order | place | condition |
+//! |---|---|---|
+//! | 1 | the sources that were given | matched by id |
+//! | 2 | the file named in the dump | `local_modules`, whole build id known |
+//! | 3 | `/usr/lib/debug/.build-id/xx/yyyy.debug` | `local_modules` |
+//! | 4 | `.gnu_debuglink` beside the file, in `.debug/`, below `/usr/lib/debug` | `local_modules` |
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::breakpad::BreakpadSymbols;
+use crate::catalog::{Candidate, CandidateKind, Catalog, build_id_path};
+use crate::elf::{DwarfFiles, ElfImage, ElfSymbols};
+use crate::file::{Links, MappedFile, OpenError};
+use crate::module::{ModuleId, hex, leaf};
+use crate::status::{ModuleStatus, SymbolKind};
+
+/// Where distributions install separate debug files.
+const SYSTEM_DEBUG_ROOT: &str = "/usr/lib/debug";
+
+/// What was found for one module.
+#[derive(Default)]
+pub(crate) struct Located {
+    pub(crate) elf: Option<ElfSymbols>,
+    pub(crate) breakpad: Option<(PathBuf, BreakpadSymbols)>,
+    pub(crate) status: Option<ModuleStatus>,
+}
+
+/// Finds and opens the files of `module`.
+pub(crate) fn locate(catalog: &Catalog, may_open_local: bool, module: &ModuleId) -> Located {
+    if module.debug_id.is_none() && module.build_id.is_none() {
+        return Located { status: Some(ModuleStatus::NoId), ..Located::default() };
+    }
+    let mut search = Search { catalog, module, may_open_local, found: Found::default() };
+    for candidate in catalog.find(module) {
+        search.open_candidate(&candidate);
+    }
+    if may_open_local && module.build_id.is_some() {
+        search.open_local();
+    }
+    if may_open_local {
+        search.open_system_debug();
+    }
+    if search.found.is_nothing() && search.found.failure.is_none() {
+        search.note_namesake();
+    }
+    search.finish()
+}
+
+#[derive(Default)]
+struct Found {
+    /// Has code, and with it `.eh_frame`.
+    code: Option<Arc<ElfImage>>,
+    /// Has DWARF or a symbol table.
+    debug: Option<Arc<ElfImage>>,
+    breakpad: Option<(PathBuf, BreakpadSymbols)>,
+    failure: Option<ModuleStatus>,
+}
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        self.code.is_none() && self.debug.is_none() && self.breakpad.is_none()
+    }
+}
+
+struct Search<'a> {
+    catalog: &'a Catalog,
+    module: &'a ModuleId,
+    may_open_local: bool,
+    found: Found,
+}
+
+impl Search<'_> {
+    fn open_candidate(&mut self, candidate: &Candidate) {
+        match candidate.kind {
+            CandidateKind::Elf => self.open_elf(&candidate.path, Links::Follow),
+            CandidateKind::Breakpad => self.open_breakpad(&candidate.path),
+        }
+    }
+
+    fn open_breakpad(&mut self, path: &Path) {
+        if self.found.breakpad.is_some() {
+            return;
+        }
+        let parsed = MappedFile::open(path, Links::Follow)
+            .map_err(|error| error.to_string())
+            .and_then(|file| BreakpadSymbols::parse(&file).map_err(|error| error.to_string()));
+        match parsed {
+            Ok(symbols) => self.found.breakpad = Some((path.to_owned(), symbols)),
+            Err(reason) => self.fail(ModuleStatus::Malformed { path: path.to_owned(), reason }),
+        }
+    }
+
+    /// Takes a file as code, debug file or both, if its build id is the module's.
+    fn open_elf(&mut self, path: &Path, links: Links) {
+        let image = match open_elf(path, links) {
+            Ok(Some(image)) => image,
+            Ok(None) => return,
+            Err(reason) => {
+                return self.fail(ModuleStatus::Malformed { path: path.to_owned(), reason });
+            }
+        };
+        if !image.build_id().is_some_and(|build_id| self.module.is_build_id(build_id)) {
+            return self.fail(self.mismatch(path, image.build_id().map(hex)));
+        }
+        let image = Arc::new(image);
+        if self.found.code.is_none() && image.cfi_sections().eh_frame.is_some() {
+            self.found.code = Some(image.clone());
+        }
+        if !self.found.debug.as_ref().is_some_and(|debug| debug.has_dwarf()) {
+            let is_better = image.has_dwarf() || self.found.debug.is_none();
+            if is_better {
+                self.found.debug = Some(image);
+            }
+        }
+    }
+
+    /// The file that the dump names.
+    fn open_local(&mut self) {
+        let path = Path::new(&self.module.code_file);
+        if path.is_absolute() {
+            self.open_elf(path, Links::Refuse);
+        }
+    }
+
+    /// A separate debug file, when there is no DWARF yet.
+    fn open_system_debug(&mut self) {
+        if self.has_dwarf() {
+            return;
+        }
+        if let Some(build_id) = &self.module.build_id {
+            let path = build_id_path(Path::new(SYSTEM_DEBUG_ROOT), build_id);
+            if let Some(path) = path.filter(|path| path.is_file()) {
+                self.open_elf(&path, Links::Follow);
+            }
+        }
+        for path in self.debug_link_paths() {
+            if self.has_dwarf() {
+                return;
+            }
+            if path.is_file() {
+                self.open_elf(&path, Links::Follow);
+            }
+        }
+    }
+
+    fn debug_link_paths(&self) -> Vec<PathBuf> {
+        let Some(code) = &self.found.code else { return Vec::new() };
+        let Some(name) = code.debug_link().and_then(leaf) else { return Vec::new() };
+        let Some(folder) = code.path().parent() else { return Vec::new() };
+        let below_root = folder.strip_prefix("/").unwrap_or(folder);
+        vec![
+            folder.join(name),
+            folder.join(".debug").join(name),
+            Path::new(SYSTEM_DEBUG_ROOT).join(below_root).join(name),
+        ]
+        .into_iter()
+        .filter(|path| path != code.path())
+        .collect()
+    }
+
+    fn has_dwarf(&self) -> bool {
+        self.found.debug.as_ref().is_some_and(|debug| debug.has_dwarf())
+    }
+
+    /// A file of the right name and another id explains more than "missing".
+    fn note_namesake(&mut self) {
+        if let Some(candidate) = self.catalog.find_namesake(self.module) {
+            self.fail(self.mismatch(&candidate.path, candidate.id));
+        }
+    }
+
+    fn mismatch(&self, path: &Path, found: Option<String>) -> ModuleStatus {
+        ModuleStatus::Mismatched {
+            path: path.to_owned(),
+            expected: self.module.display_id().unwrap_or_default(),
+            found,
+        }
+    }
+
+    /// Keeps the first failure: sources are tried in the order that the user gave.
+    fn fail(&mut self, status: ModuleStatus) {
+        self.found.failure.get_or_insert(status);
+    }
+
+    fn finish(mut self) -> Located {
+        let files = self.load_dwarf();
+        let Found { code, debug, breakpad, failure } = self.found;
+        let status = loaded_status(&code, &debug, &breakpad, files.is_some())
+            .or(failure)
+            .unwrap_or(ModuleStatus::Missing);
+        let elf = (code.is_some() || debug.is_some())
+            .then(|| ElfSymbols::new(code, debug.clone(), files));
+        Located { elf, breakpad, status: Some(status) }
+    }
+
+    fn load_dwarf(&mut self) -> Option<DwarfFiles> {
+        let image = self.found.debug.clone().filter(|image| image.has_dwarf())?;
+        let supplementary = self.open_supplementary(&image);
+        let package = open_package(&image).or_else(|| open_package(self.found.code.as_ref()?));
+        let may_open_split = self.may_open_local;
+        match DwarfFiles::load(&image, supplementary.as_ref(), package.as_ref(), may_open_split) {
+            Ok(files) => Some(files),
+            Err(error) => {
+                let path = image.path().to_owned();
+                self.fail(ModuleStatus::Malformed { path, reason: error.to_string() });
+                None
+            }
+        }
+    }
+
+    /// dwz's shared file: by build id in the sources, below `/usr/lib/debug` or at its path.
+    fn open_supplementary(&self, image: &ElfImage) -> Option<ElfImage> {
+        let (name, build_id) = image.alt_link()?;
+        let beside = image.path().parent().map(|folder| folder.join(name));
+        let system = build_id_path(Path::new(SYSTEM_DEBUG_ROOT), build_id);
+        let local = [beside, system].into_iter().flatten().filter(|_| self.may_open_local);
+        let paths = self.catalog.find_build_id(build_id).into_iter().chain(local);
+        let mut images = paths.filter_map(|path| open_elf(&path, Links::Follow).ok()?);
+        images.find(|image| image.build_id() == Some(build_id))
+    }
+}
+
+/// The package of split DWARF beside a file: its name and `.dwp`.
+fn open_package(image: impl AsRef<ElfImage>) -> Option<Arc<MappedFile>> {
+    let mut path = image.as_ref().path().as_os_str().to_owned();
+    path.push(".dwp");
+    MappedFile::open(Path::new(&path), Links::Follow).ok()
+}
+
+/// `Ok(None)` when there is no such file, or none that may be opened.
+fn open_elf(path: &Path, links: Links) -> Result<Option<ElfImage>, String> {
+    let file = match MappedFile::open(path, links) {
+        Ok(file) => file,
+        Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    ElfImage::parse(file).map(Some).map_err(|error| error.to_string())
+}
+
+fn loaded_status(
+    code: &Option<Arc<ElfImage>>,
+    debug: &Option<Arc<ElfImage>>,
+    breakpad: &Option<(PathBuf, BreakpadSymbols)>,
+    has_dwarf: bool,
+) -> Option<ModuleStatus> {
+    let loaded = |path: &Path, kind| Some(ModuleStatus::Loaded { path: path.to_owned(), kind });
+    match (debug, breakpad) {
+        (Some(image), _) if has_dwarf => loaded(image.path(), SymbolKind::Dwarf),
+        (_, Some((path, symbols))) if symbols.has_functions() => loaded(path, SymbolKind::Breakpad),
+        (Some(image), _) => loaded(image.path(), SymbolKind::SymbolTable),
+        (None, Some((path, _))) => loaded(path, SymbolKind::CfiOnly),
+        (None, None) => loaded(code.as_ref()?.path(), SymbolKind::CfiOnly),
+    }
+}
