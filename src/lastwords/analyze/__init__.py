@@ -1,1 +1,8 @@
-"""From a dump file to an analysis."""
+"""From a dump file to an analysis: options, the native core, decoding.
+
+Does not own: how it is done (crates/analyze), nor how it is shown (cli, web).
+"""
+
+from lastwords.analyze.dump import analyze_dump, analyze_dump_json, decode_analysis
+
+__all__ = ["analyze_dump", "analyze_dump_json", "decode_analysis"]

@@ -1,1 +1,5 @@
-"""Where symbols are looked for, in which order."""
+"""Where to look for symbols, and in which order; the core does the looking."""
+
+from lastwords.symbols.sources import SymbolSources
+
+__all__ = ["SymbolSources"]

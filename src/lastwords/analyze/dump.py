@@ -1,0 +1,115 @@
+"""The call of the native core, and the decoding of its document."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from lastwords.errors import CODES, DumpError, LastwordsError, SettingsError
+from lastwords.report.analysis import Address, Analysis
+from lastwords.symbols import SymbolSources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["analyze_dump", "analyze_dump_json", "decode_analysis"]
+
+
+def analyze_dump(
+    path: str | os.PathLike[str],
+    *,
+    symbols: Iterable[str | os.PathLike[str]] = (),
+    local_modules: bool = True,
+    max_frames: int | None = None,
+) -> Analysis:
+    """Analyse a minidump.
+
+    Args:
+        path: The file.
+        symbols: Symbol sources, searched in this order; see `lastwords.symbols.SymbolSources`.
+        local_modules: Whether module files named in the dump may be read from this machine.
+        max_frames: Frames kept of one thread, newest and oldest half each; `None` = 4,096.
+
+    Returns:
+        The analysis. What could not be had is in its `soft_errors`.
+
+    Raises:
+        DumpError: The file gives no analysis at all.
+        SymbolsError: A symbol source is not there.
+    """
+    document = analyze_dump_json(
+        path, symbols=symbols, local_modules=local_modules, max_frames=max_frames
+    )
+    return decode_analysis(document)
+
+
+def analyze_dump_json(
+    path: str | os.PathLike[str],
+    *,
+    symbols: Iterable[str | os.PathLike[str]] = (),
+    local_modules: bool = True,
+    max_frames: int | None = None,
+) -> bytes:
+    """Analyse a minidump; returns the core's document as it is (docs/formats/analysis.md).
+
+    Arguments and errors as for `analyze_dump()`.
+    """
+    from lastwords import _native  # noqa: PLC0415  (decoding a document needs no native core)
+
+    sources = SymbolSources(
+        paths=tuple(Path(item) for item in symbols), local_modules=local_modules
+    )
+    sources.check()
+    options: dict[str, Any] = {
+        "symbols": [str(item) for item in sources.paths],
+        "local_modules": sources.local_modules,
+    }
+    if max_frames is not None:
+        options["max_frames"] = max_frames
+    try:
+        return _native.analyze_dump(os.fspath(path), msgspec.json.encode(options))
+    except _native.CoreError as error:
+        _raise(error)
+
+
+def _raise(error: Exception) -> NoReturn:
+    """Raise the core's `(code, message, hint)` as the error that the code belongs to."""
+    code, message, hint = error.args
+    if code not in CODES:
+        raise LastwordsError("core_failed", f"{code}: {message}", hint) from error
+    if code.startswith("dump_"):
+        raise DumpError(code, message, hint) from error
+    if code == "options_invalid":
+        raise SettingsError(code, message, hint) from error
+    raise LastwordsError(code, message, hint) from error
+
+
+def decode_analysis(document: bytes) -> Analysis:
+    """Decode an analysis document; keys that are not known are passed over.
+
+    Raises:
+        DumpError: `analysis_malformed`; the message names the place, `$.threads[0].frames`.
+    """
+    try:
+        return _decoder().decode(document)
+    except msgspec.MsgspecError as error:
+        raise DumpError(
+            "analysis_malformed",
+            f"this is no analysis document: {error}",
+            "it must be what `lastwords analyze --json` prints",
+        ) from error
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Analysis]:
+    return msgspec.json.Decoder(Analysis, strict=True, dec_hook=_decode_own_type)
+
+
+def _decode_own_type(wanted: type, value: object) -> object:
+    if wanted is Address and isinstance(value, str):
+        return Address(value, 16)
+    raise NotImplementedError(f"{wanted.__name__} from {type(value).__name__}")

@@ -1,0 +1,46 @@
+"""The modules that matter to the stacks, with what is known of their symbols."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from lastwords.cli.render.clean import clean
+from lastwords.report.analysis import SymbolStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lastwords.report.analysis import Analysis, Module
+
+__all__ = ["module_lines"]
+
+_MAX_MODULES = 24
+_WORDS = {
+    SymbolStatus.LOADED: ("symbols loaded", "green"),
+    SymbolStatus.MISSING: ("no symbols", "yellow"),
+    SymbolStatus.CORRUPT: ("symbols damaged", "red"),
+    SymbolStatus.NOT_NEEDED: ("no frames", "dim"),
+}
+
+
+def module_lines(analysis: Analysis) -> Iterator[Text]:
+    """A line for each module that symbols were looked for, then how many more there are."""
+    wanted = [m for m in analysis.modules if m.symbol_status is not SymbolStatus.NOT_NEEDED]
+    shown = wanted[:_MAX_MODULES]
+    width = max((len(clean(module.filename or "?")) for module in shown), default=0)
+    for module in shown:
+        yield _module_line(module, width)
+    rest = len(analysis.modules) - len(shown)
+    if rest:
+        yield Text(f"  {rest} more without frames or not shown: --json", style="dim")
+
+
+def _module_line(module: Module, width: int) -> Text:
+    words, style = _WORDS[module.symbol_status]
+    name = clean(module.filename or "?")
+    line = Text(f"  {module.base_addr or '?'}  {name:<{width}}  ").append(words, style=style)
+    if module.symbol_status is not SymbolStatus.LOADED and module.debug_id:
+        line.append(f"  debug id {clean(module.debug_id)}", style="dim")
+    return line

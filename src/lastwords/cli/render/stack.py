@@ -1,0 +1,188 @@
+"""One thread's stack, Python and native frames told apart by a mark at the start of the line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from lastwords.cli.render.clean import clean, short_path
+from lastwords.report.analysis import Frame, FrameKind, FrameTrust, Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lastwords.report.analysis import InlineFrame, Thread
+
+__all__ = ["stack_lines", "thread_summary", "thread_title"]
+
+_MAX_FUNCTION_WIDTH = 56
+_LANGUAGES = {
+    ".c": "c",
+    ".cc": "c++",
+    ".cpp": "c++",
+    ".cxx": "c++",
+    ".h": "c++",
+    ".hh": "c++",
+    ".hpp": "c++",
+    ".hxx": "c++",
+    ".tcc": "c++",
+    ".m": "objc",
+    ".mm": "objc",
+    ".rs": "rust",
+    ".s": "asm",
+    ".swift": "swift",
+}
+_TRUST_WORDS = {
+    FrameTrust.FRAME_POINTER: "by frame pointer",
+    FrameTrust.CFI_SCAN: "a guess: found by scanning",
+    FrameTrust.SCAN: "a guess: found by scanning",
+    FrameTrust.UNKNOWN: "trust not known",
+}
+_STYLES = {"py": "green", "": "dim"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    number: str
+    mark: str
+    function: str
+    place: str
+    remark: str
+
+
+def thread_title(thread: Thread, index: int, what: str) -> Text:
+    """`Crashing thread 3 worker-1 (4243), holds the GIL`."""
+    title = Text(f"{what} {index}", style="bold")
+    if thread.thread_name:
+        title.append(f" {clean(thread.thread_name)}", style="bold")
+    if thread.thread_id is not None:
+        title.append(f" ({thread.thread_id})")
+    python = thread.python
+    if python and python.holds_gil:
+        title.append(", holds the GIL")
+    if python and python.exception_type:
+        title.append(f", raising {clean(python.exception_type)}")
+    return title
+
+
+def thread_summary(thread: Thread, index: int) -> Text:
+    """One line: the newest Python frame if there is one, and the newest native one."""
+    line = Text("  ").append_text(thread_title(thread, index, "Thread"))
+    newest = [_newest(thread, FrameKind.PYTHON), _newest(thread, FrameKind.NATIVE)]
+    places = [_title_of(frame) for frame in newest if frame is not None]
+    line.append(f": {', in '.join(places)}" if places else ": no frames")
+    line.append(f", {len(thread.frames)} frames", style="dim")
+    return line
+
+
+def _newest(thread: Thread, kind: FrameKind) -> Frame | None:
+    return next((frame for frame in thread.frames if frame.kind is kind), None)
+
+
+def _title_of(frame: Frame) -> str:
+    place = _place_of(frame.file, frame.line)
+    return " ".join(part for part in (_function_of(frame), place) if part)
+
+
+def stack_lines(thread: Thread, *, is_plumbing_shown: bool) -> Iterator[Text]:
+    """The frames, newest first; inlined calls stand before the frame that holds them."""
+    shown = [frame for frame in thread.frames if is_plumbing_shown or not frame.plumbing]
+    lines = [line for frame in shown for line in _lines_of(frame)]
+    width = max((len(line.function) for line in lines), default=0)
+    width = min(width, _MAX_FUNCTION_WIDTH)
+    if not lines:
+        yield Text("  no frames", style="dim")
+    for line in lines:
+        yield _text_of(line, width)
+    folded = len(thread.frames) - len(shown)
+    if folded:
+        plural = "" if folded == 1 else "s"
+        note = f"       {folded} frame{plural} of the interpreter's call plumbing folded"
+        yield Text(f"{note}: --all-frames", style="dim")
+
+
+def _text_of(line: _Line, width: int) -> Text:
+    if not line.number and not line.mark:
+        return Text(f"       {line.remark}", style="dim")
+    style = _STYLES.get(line.mark, "cyan")
+    text = Text(f"{line.number:>4}  ", style="dim")
+    text.append(f"{line.mark:<5} ", style=f"not dim {style}")
+    is_python = line.mark == "py"
+    text.append(f"{line.function:<{width}}", style="not dim bold" if is_python else "not dim")
+    if line.place:
+        text.append(f"  {line.place}", style="not dim")
+    if line.remark:
+        text.append(f"  ({line.remark})")
+    text.rstrip()
+    return text
+
+
+def _lines_of(frame: Frame) -> Iterator[_Line]:
+    if frame.omitted_frames:
+        yield _remark(f"… {frame.omitted_frames} frames left out: --max-frames")
+    if frame.unknown_frames:
+        yield _remark("… native frames that could not be walked")
+    for inline in frame.inlines or ():
+        yield _inline_line(frame, inline)
+    yield _frame_line(frame)
+
+
+def _remark(text: str) -> _Line:
+    return _Line(number="", mark="", function="", place="", remark=text)
+
+
+def _inline_line(frame: Frame, inline: InlineFrame) -> _Line:
+    return _Line(
+        number="",
+        mark=_mark_of(frame.kind, inline.file or frame.file),
+        function=clean(inline.function or "?"),
+        place=_place_of(inline.file, inline.line),
+        remark="inlined",
+    )
+
+
+def _frame_line(frame: Frame) -> _Line:
+    return _Line(
+        number=str(frame.frame),
+        mark=_mark_of(frame.kind, frame.file),
+        function=_function_of(frame),
+        place=_place_of(frame.file, frame.line),
+        remark=", ".join(_remarks_of(frame)),
+    )
+
+
+def _remarks_of(frame: Frame) -> Iterator[str]:
+    if frame.kind is FrameKind.NATIVE and frame.module and frame.function:
+        yield clean(frame.module)
+    if not frame.trust.is_exact:
+        yield _TRUST_WORDS.get(frame.trust, frame.trust.value)
+    if frame.python and frame.python.placement is Placement.UNPLACED:
+        yield "unplaced: true, but its place among the native frames is not known"
+    if frame.python and frame.python.is_partial:
+        yield "partly read"
+
+
+def _mark_of(kind: FrameKind, file: str | None) -> str:
+    """`py`, the language of a native source file, or `bin` where there is no source."""
+    if kind is FrameKind.PYTHON:
+        return "py"
+    if not file:
+        return "bin"
+    extension = file[file.rfind(".") :].lower() if "." in file else ""
+    return _LANGUAGES.get(extension, "c++" if not extension else "bin")
+
+
+def _function_of(frame: Frame) -> str:
+    if frame.function:
+        return clean(frame.function)
+    if frame.module and frame.module_offset is not None:
+        return f"{clean(frame.module)}+{int(frame.module_offset):#x}"
+    return str(frame.offset) if frame.offset is not None else "?"
+
+
+def _place_of(file: str | None, line: int | None) -> str:
+    if not file:
+        return ""
+    return f"{short_path(file)}:{line}" if line is not None else short_path(file)

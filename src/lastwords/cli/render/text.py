@@ -1,0 +1,103 @@
+"""Prints an analysis as a page that a person reads; the same without colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from lastwords.cli.render.facts import headline, process_facts
+from lastwords.cli.render.modules import module_lines
+from lastwords.cli.render.stack import stack_lines, thread_summary, thread_title
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lastwords.report.analysis import Analysis, Thread
+
+__all__ = ["StackChoice", "TextOptions", "analysis_lines", "write_analysis"]
+
+_SUMMARISED_THREADS = 40
+
+
+class StackChoice(str, Enum):
+    """Whose stacks are shown."""
+
+    SUMMARY = "summary"
+    CRASHING = "crashing"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions:
+    """What the page shows.
+
+    Attributes:
+        stacks: Whose stacks.
+        is_plumbing_shown: Whether the interpreter's call plumbing is shown.
+    """
+
+    stacks: StackChoice = StackChoice.SUMMARY
+    is_plumbing_shown: bool = False
+
+
+def write_analysis(analysis: Analysis, options: TextOptions) -> None:
+    """Write the page to stdout; colours only on terminals, and not with `NO_COLOR`."""
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    for line in analysis_lines(analysis, options):
+        console.print(line)
+
+
+def analysis_lines(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
+    """The page, line by line."""
+    yield headline(analysis)
+    yield from process_facts(analysis)
+    yield from _stacks(analysis, options)
+    yield from _section("Modules", module_lines(analysis))
+    yield from _section("Not available", _soft_error_lines(analysis))
+
+
+def _section(title: str, lines: Iterator[Text]) -> Iterator[Text]:
+    first = next(lines, None)
+    if first is None:
+        return
+    yield Text()
+    yield Text(title, style="bold")
+    yield first
+    yield from lines
+
+
+def _stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
+    crashing = analysis.crashing_index
+    if crashing is not None and analysis.crashing_thread is not None:
+        title = thread_title(analysis.crashing_thread, crashing, "Crashing thread")
+        yield from _stack(analysis.crashing_thread, title, options)
+    others = [(i, thread) for i, thread in enumerate(analysis.threads) if i != crashing]
+    if options.stacks is StackChoice.ALL or (crashing is None and len(others) == 1):
+        for index, thread in others:
+            yield from _stack(thread, thread_title(thread, index, "Thread"), options)
+    elif options.stacks is StackChoice.SUMMARY:
+        title = "Other threads" if crashing is not None else "Threads"
+        yield from _section(title, _summaries(others))
+
+
+def _stack(thread: Thread, title: Text, options: TextOptions) -> Iterator[Text]:
+    yield Text()
+    yield title
+    yield from stack_lines(thread, is_plumbing_shown=options.is_plumbing_shown)
+
+
+def _summaries(threads: list[tuple[int, Thread]]) -> Iterator[Text]:
+    for index, thread in threads[:_SUMMARISED_THREADS]:
+        yield thread_summary(thread, index)
+    if len(threads) > _SUMMARISED_THREADS:
+        yield Text(f"  {len(threads) - _SUMMARISED_THREADS} more: --threads all", style="dim")
+
+
+def _soft_error_lines(analysis: Analysis) -> Iterator[Text]:
+    for error in analysis.soft_errors:
+        where = f"{error.where}: " if error.where else ""
+        yield Text(f"  {where}{error.message or 'no message'} [{error.code or 'no code'}]")
