@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from lastwords.sdk import annotate, install, uninstall
+from lastwords.errors import LastwordsWarning
+from lastwords.sdk import Installation, annotate, install, uninstall
 
-__all__ = ["annotate", "install", "uninstall"]
+__all__ = ["Installation", "LastwordsWarning", "annotate", "install", "uninstall"]
 
 __version__ = "0.1.0"

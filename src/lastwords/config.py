@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 
+from lastwords.errors import SettingsError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-from lastwords.errors import SettingsError
 
 __all__ = [
     "CONSENT_CHOICES",
@@ -149,15 +149,15 @@ class Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("product", _text, "unknown", "", "Name of the application. Reports are kept and grouped by it."),
+    Setting("product", _text, "unknown", "", "Name of the application. Reports are grouped by it."),
     Setting("version", _text, "unknown", "", "Version of the application, as its users know it."),
     Setting("url", _url, None, "", "Where reports are sent. Without it they stay on this machine."),
     Setting(
         "dump_dir", _path, None, "",
         "The spool directory. Made when missing (mode 0700). Default: "
-        "`$XDG_STATE_HOME/lastwords/PRODUCT`, and `~/.local/state` stands in for an unset variable.",
+        "`$XDG_STATE_HOME/lastwords/PRODUCT`; `~/.local/state` stands in for an unset variable.",
     ),
-    Setting("enabled", _flag, True, "", "Switches everything off: no hook, no handler, no monitor."),
+    Setting("enabled", _flag, True, "", "Off: no hook, no handler, no monitor."),  # noqa: FBT003
     Setting(
         "hang_timeout", _number(0.1, 86_400), None, "seconds",
         "Accepted and checked, but hang detection is not available in this version: "
@@ -177,7 +177,7 @@ SETTINGS: tuple[Setting, ...] = (
         "budget_s", _number(0.1, 120), 10.0, "seconds",
         "How long a crashing process may be kept waiting for its dump.",
     ),
-    Setting("quiet", _flag, False, "", "Nothing is written to stderr when a crash is reported."),
+    Setting("quiet", _flag, False, "", "Nothing is written to stderr when a crash is reported."),  # noqa: FBT003
     Setting(
         "retry_count", _count(1, 1000), 10, "attempts",
         "Failed deliveries after which a report is no longer tried by itself. It is kept in "
@@ -207,7 +207,7 @@ SETTINGS: tuple[Setting, ...] = (
         "is always reported.",
     ),
     Setting(
-        "skip_old_reports", _flag, False, "",
+        "skip_old_reports", _flag, False, "",  # noqa: FBT003
         "`install()` does not deliver what earlier runs left behind; `lastwords send` still does.",
     ),
 )  # fmt: skip
@@ -347,8 +347,8 @@ def settings_reference() -> str:
     lines = [
         "# Settings of the SDK",
         "",
-        "Generated from `lastwords.config.SETTINGS`; a test keeps it true. Each setting is a keyword",
-        "argument of `lastwords.install()`; the environment variable beats the argument.",
+        "Generated from `lastwords.config.SETTINGS`; a test keeps it true. Each setting is a",
+        "keyword argument of `lastwords.install()`; its environment variable beats the argument.",
         "",
         "| setting | environment variable | default | unit | meaning |",
         "|---|---|---|---|---|",
@@ -356,13 +356,13 @@ def settings_reference() -> str:
     for setting in SETTINGS:
         default = "none" if setting.default in (None, ()) else f"`{setting.default}`"
         lines.append(
-            f"| `{setting.key}` | `{setting.env_name}` | {default} | {setting.unit or '–'} "
+            f"| `{setting.key}` | `{setting.env_name}` | {default} | {setting.unit or 'none'} "
             f"| {setting.meaning} |"
         )
     lines += [
         "",
-        "`LASTWORDS_MONITOR` names the `lastwords-monitor` executable when it is not in the package, in the",
-        "interpreter's scripts directory or next to the interpreter.",
+        "`LASTWORDS_MONITOR` names the `lastwords-monitor` executable when it is not in the",
+        "package, next to the interpreter or in the interpreter's scripts directory.",
         "",
     ]
     return "\n".join(lines)

@@ -94,7 +94,7 @@ class SystemInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExceptionFrame:
-    """One Python frame; columns are 1-based characters as PEP 657 has bytes, `None` before 3.11."""
+    """One Python frame; columns are 0-based UTF-8 bytes (PEP 657), `None` before Python 3.11."""
 
     function: str | None = field(default=None, metadata=_PROTECTED)
     qualname: str | None = field(default=None, metadata=_PROTECTED)
@@ -219,7 +219,8 @@ def _decode(
     return value if is_fitting else _malformed(hint.__name__, value, path, problems)
 
 
-def _malformed(expected: str, value: object, path: str, problems: list[SoftError]) -> None:
+def _malformed(expected: str, value: object, path: str, problems: list[SoftError]) -> object:
+    """Note that a value does not fit; returns `None`, which stands for missing."""
     if len(problems) < 50:
         problems.append(
             SoftError(
@@ -228,6 +229,7 @@ def _malformed(expected: str, value: object, path: str, problems: list[SoftError
                 message=f"expected {expected}, found {type(value).__name__}",
             )
         )
+    return None
 
 
 def _decode_object(hint: Any, value: object, path: str, problems: list[SoftError]) -> object:  # noqa: ANN401

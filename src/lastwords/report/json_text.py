@@ -46,7 +46,7 @@ except ImportError:
     _quote = _quote_slowly
 
 
-def json_text(value: object, depth: int = 0) -> str:
+def json_text(value: object, depth: int = 0) -> str:  # noqa: PLR0911  (one for each JSON type)
     """Write a value as one line of ASCII JSON.
 
     Args:

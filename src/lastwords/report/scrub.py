@@ -51,14 +51,17 @@ _SOURCES: tuple[tuple[str, str], ...] = (
     # scheme://user:password@host
     (r"\b([a-z][a-z0-9+.\-]{0,30}://)[^\s/?#'\"<>]{0,512}@", r"\1" + SCRUBBED + "@"),
     # Cookie and Authorization headers go on to the end of the line
-    (r"\b((?:set-)?cookie|(?:proxy-)?authorization)(['\"]?\s*[:=]\s*)(?!\[scrubbed\])[^\r\n]+", r"\1\2" + SCRUBBED),
+    (
+        r"\b((?:set-)?cookie|(?:proxy-)?authorization)(['\"]?\s*[:=]\s*)(?!\[scrubbed\])[^\r\n]+",
+        r"\1\2" + SCRUBBED,
+    ),
     (r"\b(bearer|basic|digest)(\s+)[\w.~+/=\-]{6,}", r"\1\2" + SCRUBBED),
     # JSON web tokens and the prefixes that issuers chose so that scanners find them
     (r"\beyJ[\w\-]{8,2048}\.[\w\-]{4,2048}\.[\w\-]*", SCRUBBED),
     (
-        r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}|xox[abeoprs]-[\w\-]{10,}"
+        (r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}|xox[abeoprs]-[\w\-]{10,}"
         r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w\-]{30,}|sk-[\w\-]{16,}|[sr]k_(?:live|test)_\w{10,}"
-        r"|pypi-[\w\-]{16,}|npm_\w{30,}|hf_\w{20,})",
+        r"|pypi-[\w\-]{16,}|npm_\w{30,}|hf_\w{20,})"),
         SCRUBBED,
     ),
 )  # fmt: skip
@@ -66,7 +69,6 @@ _SOURCES: tuple[tuple[str, str], ...] = (
 _PAIR = rf"(?<![\w.\-])({_NAME})(['\"]?\s{{0,8}}(?:=>|[:=])\s{{0,8}})"
 _OPTION = rf"(?<![\w.\-])(--?{_NAME})(\s{{1,8}})(?!-)"
 _CARD = r"(?<![\d.])\d(?:[ \-]?\d){12,18}(?![\d.]?\d)"
-
 
 
 class _Patterns:
@@ -155,7 +157,10 @@ def _scrub_card(match: re.Match[str]) -> str:
     return SCRUBBED if is_card else match.group()
 
 
-def scrub_value(key: str, value: str | float | bool) -> str | int | float | bool:
+def scrub_value(
+    key: str,
+    value: str | float | bool,  # noqa: FBT001  (a value)
+) -> str | int | float | bool:
     """Scrub the value of an annotation or of a similar pair.
 
     Text is replaced as a whole when the key names a secret, and searched otherwise. Numbers are

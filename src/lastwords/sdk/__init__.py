@@ -1,1 +1,13 @@
-"""What an application calls; everything here runs inside its process."""
+"""What an application calls; everything here runs inside its process.
+
+The law of this room: never raise into, block, slow down or change the application. What goes wrong
+becomes a `LastwordsWarning`, an entry in the `lastwords.sdk` log, and a problem in the
+`Installation` that `install()` returns.
+"""
+
+from __future__ import annotations
+
+from lastwords.sdk.annotations import annotate
+from lastwords.sdk.installation import Installation, install, uninstall
+
+__all__ = ["Installation", "annotate", "install", "uninstall"]

@@ -1,0 +1,79 @@
+"""What `send` and `spool` share: which spools are meant, and how a report reads in one line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lastwords.config import state_dir
+from lastwords.errors import SpoolError
+from lastwords.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from lastwords.report.crash_report import CrashReport
+    from lastwords.spool.spool import SpooledReport
+
+__all__ = ["open_spools", "report_line", "report_title", "size_text", "spooled_json"]
+
+
+def open_spools(dump_dir: str | None) -> list[Spool]:
+    """Return the spool that was named, or all spools of this user.
+
+    Raises:
+        SpoolError: There is none.
+    """
+    if dump_dir is not None:
+        return [Spool(dump_dir, make=False)]
+    root = Path(state_dir())
+    spools = [
+        Spool(str(stage.parent), make=False)
+        for stage in sorted(root.glob("*/pending"))
+        if stage.is_dir()
+    ]
+    if not spools:
+        raise SpoolError(
+            "spool_not_usable",
+            f"there is no spool in {root}: no application has reported to it",
+            "name the directory that the application gave to install(): --dump-dir DIR",
+        )
+    return spools
+
+
+def report_title(report: CrashReport) -> str:
+    """Say in a few words what happened."""
+    if report.exception is not None and report.exception.type is not None:
+        return report.exception.type
+    mechanism = report.mechanism
+    if mechanism is not None and mechanism.signal is not None and mechanism.signal.name:
+        return mechanism.signal.name
+    return (mechanism.type if mechanism is not None else None) or "unknown"
+
+
+def size_text(size_bytes: int) -> str:
+    """Write a size for people."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1000:.0f} kB" if size_bytes < 1e6 else f"{size_bytes / 1e6:.1f} MB"
+
+
+def report_line(spooled: SpooledReport) -> str:
+    """One report in one line."""
+    report = spooled.report
+    product = f"{report.product or 'unknown'} {report.version or ''}".strip()
+    return (
+        f"{spooled.report_id}  {report.created or 'no time':24}  {product}: "
+        f"{report_title(report)}, {size_text(spooled.size_bytes)}"
+    )
+
+
+def spooled_json(spooled: SpooledReport) -> dict[str, Any]:
+    """One report for `--json`: where it is, its delivery, and the document itself."""
+    return {
+        "report_id": spooled.report_id,
+        "state": spooled.state,
+        "path": spooled.path,
+        "size_bytes": spooled.size_bytes,
+        "delivery": asdict(spooled.delivery),
+        "report": asdict(spooled.report),
+    }
