@@ -5,8 +5,9 @@ reports are grouped the signature's, what people decide about issues triage's bu
 
 How the other rooms use it:
 
-* collector: `store.blobs.writer()` per file part, then `store.accept_reports([NewReport(...)])`,
-  which writes report and job in one transaction. When it returns, the report survives `kill -9`.
+* collector: `store.blobs.writer()` per file part, `writer.keep()`, then
+  `store.accept_reports([NewReport(...)])`, which writes report and job in one transaction. When it
+  returns, the report survives `kill -9`.
 * processor: `store.claim_job(owner, lease)`, work, then `store.end_job(job, Outcome(...))` or
   `store.retry_job(job, error, delay)`.
 * triage: `store.assign_issue(report_id, keys, signature=, title=)` puts a report into an issue;
@@ -29,11 +30,13 @@ from lastwords.store.records import (
     AcceptedReport,
     Assignment,
     BlobKind,
+    Found,
     GroupingKey,
     Issue,
     IssueStatus,
     Job,
     NewBlob,
+    NewDocument,
     NewReport,
     Note,
     NoteOutcome,
@@ -52,11 +55,13 @@ __all__ = [
     "BlobWriter",
     "Blobs",
     "Database",
+    "Found",
     "GroupingKey",
     "Issue",
     "IssueStatus",
     "Job",
     "NewBlob",
+    "NewDocument",
     "NewReport",
     "Note",
     "NoteOutcome",

@@ -1,8 +1,8 @@
 """Files by the hash of their content: `blobs/ab/abcdef…`, where the name is the SHA-256 in hex.
 
 Names never come from a client. A blob is complete and on the disk before its name exists: it is
-written under a temporary name in `incoming/`, synced, renamed, and the folder is synced. The same
-content is stored once.
+written under a temporary name in `incoming/`, synced, linked, and the folder is synced. The same
+content is stored once. The temporary name goes last, after the transaction that refers to the blob.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 import uuid
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from lastwords.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["BlobWriter", "Blobs"]
@@ -31,16 +34,29 @@ class Blobs:
     def __init__(self, root: Path, incoming: Path) -> None:
         self.root = root
         self.incoming = incoming
+        self._lock = threading.Lock()
+        self._additions = 0
+
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """Hold off the removal of blobs, from keeping one to the transaction that refers to it."""
+        with self._lock:
+            self._additions += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._additions -= 1
+
+    @contextmanager
+    def no_additions(self) -> Iterator[bool]:
+        """Hold off additions; gives `False`, and holds off nothing, while one is under way."""
+        with self._lock:
+            yield self._additions == 0
 
     def writer(self) -> BlobWriter:
         """Begin a blob of unknown size and hash."""
         return BlobWriter(self)
-
-    def add(self, content: bytes) -> tuple[str, int]:
-        """Store `content` durably; returns its SHA-256 and its size in bytes."""
-        with self.writer() as writer:
-            writer.write(content)
-            return writer.keep()
 
     def path(self, sha256: str) -> Path:
         """Return where a blob is or would be.
@@ -75,10 +91,18 @@ class Blobs:
             )
         return content
 
-    def sweep_incoming(self) -> None:
-        """Remove what earlier processes left unfinished; only for the owner of the store."""
+    def recover(self, is_known: Callable[[str], bool]) -> None:
+        """Remove what earlier processes left unfinished; only for the owner of the store.
+
+        A file with a second name was kept; unless `is_known` says that the index has its hash, that
+        name is removed too.
+        """
         for path in self.incoming.iterdir():
-            path.unlink(missing_ok=True)
+            if path.stat().st_nlink > 1:
+                sha256 = _sha256_of(path)
+                if not is_known(sha256):
+                    self.path(sha256).unlink(missing_ok=True)
+            path.unlink()
 
     def free_bytes(self) -> int:
         """Return the free space of the file system that holds the blobs, for an ordinary user."""
@@ -110,32 +134,53 @@ class BlobWriter:
         self._hash.update(chunk)
         self.size_bytes += len(chunk)
 
+    def seal(self) -> None:
+        """End the content and give the file descriptor back; `keep` or `discard` follow later."""
+        self._file.close()
+
     def keep(self) -> tuple[str, int]:
         """Make the blob durable under its name; returns its SHA-256 and its size in bytes.
 
         Keeping content that is there already costs no second copy.
         """
-        os.fsync(self._file.fileno())
         self._file.close()
+        _sync(self._path, os.O_RDONLY)
         sha256 = self._hash.hexdigest()
         final = self._blobs.path(sha256)
         if not final.exists():
             if not final.parent.exists():
                 final.parent.mkdir(exist_ok=True)
                 sync_directory(final.parent.parent)
-            self._path.rename(final)
-            sync_directory(final.parent)
+            with suppress(FileExistsError):
+                final.hardlink_to(self._path)
+        sync_directory(final.parent)  # also when another writer made the name a moment ago
         return sha256, self.size_bytes
 
     def discard(self) -> None:
-        """Forget the blob; does nothing to one that was kept."""
+        """Forget the growing file; a blob that was kept has its own name by then.
+
+        To be called after the transaction that refers to the blob: until then the file says, after
+        a crash, which blob may be without a reference.
+        """
         self._file.close()
         self._path.unlink(missing_ok=True)
 
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sha256_of(path: Path) -> str:
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            content.update(chunk)
+    return content.hexdigest()
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

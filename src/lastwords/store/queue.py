@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-__all__ = ["add_job", "claim_job", "end_job", "queue_depth", "release_leases", "retry_job"]
+__all__ = [
+    "add_job",
+    "claim_job",
+    "end_job",
+    "queue_depth",
+    "release_job",
+    "release_leases",
+    "retry_job",
+]
 
 
 def add_job(
@@ -60,17 +68,14 @@ def claim_job(connection: Connection, owner: str, now: datetime, lease: timedelt
         .where(job.c.id == row.id)
         .values(lease_owner=owner, lease_until=until, attempts=row.attempts + 1)
     )
-    connection.execute(
-        update(report)
-        .where(report.c.id == row.report_id)
-        .values(state=ReportState.PROCESSING.value)
-    )
+    _mark(connection, row.report_id, ReportState.PROCESSING)
     return Job(
         id=row.id,
         report_id=row.report_id,
         queue=row.queue,
         attempts=row.attempts + 1,
         lease_owner=owner,
+        claimed_at=now,
         lease_until=until,
         last_error=row.last_error,
     )
@@ -91,12 +96,19 @@ def retry_job(connection: Connection, claimed: Job, error: str, available_at: da
     )
     if given_back.rowcount != 1:
         return False
-    connection.execute(
-        update(report)
-        .where(report.c.id == claimed.report_id)
-        .values(state=ReportState.RECEIVED.value)
-    )
+    _mark(connection, claimed.report_id, ReportState.RECEIVED)
     return True
+
+
+def release_job(connection: Connection, claimed: Job) -> None:
+    """Give a job back as if it had not been claimed."""
+    given_back = connection.execute(
+        update(job)
+        .where(_is_still(claimed))
+        .values(lease_owner=None, lease_until=None, attempts=claimed.attempts - 1)
+    )
+    if given_back.rowcount == 1:
+        _mark(connection, claimed.report_id, ReportState.RECEIVED)
 
 
 def release_leases(connection: Connection) -> int:
@@ -110,6 +122,10 @@ def release_leases(connection: Connection) -> int:
 def queue_depth(connection: Connection) -> int:
     """Count the jobs that are not ended."""
     return int(connection.scalar(select(func.count()).select_from(job)) or 0)
+
+
+def _mark(connection: Connection, report_id: str, state: ReportState) -> None:
+    connection.execute(update(report).where(report.c.id == report_id).values(state=state.value))
 
 
 def _is_still(claimed: Job) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,13 @@ __all__ = [
     "AcceptedReport",
     "Assignment",
     "BlobKind",
+    "Found",
     "GroupingKey",
     "Issue",
     "IssueStatus",
     "Job",
     "NewBlob",
+    "NewDocument",
     "NewReport",
     "Note",
     "NoteOutcome",
@@ -77,6 +79,15 @@ class NewBlob:
     name: str
     sha256: str
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDocument:
+    """A file that processing made for a report."""
+
+    kind: BlobKind
+    name: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,18 +219,15 @@ class Job:
     queue: str
     attempts: int
     lease_owner: str
+    claimed_at: datetime
     lease_until: datetime
     last_error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What processing found out about a report; `None` leaves the stored value as it is."""
+class Found:
+    """Columns of a report that processing fills; `None` leaves the stored value as it is."""
 
-    state: ReportState
-    notes: tuple[Note, ...]
-    state_reason: str | None = None
-    blobs: tuple[NewBlob, ...] = ()
     product: str | None = None
     version: str | None = None
     os: str | None = None
@@ -228,6 +236,21 @@ class Outcome:
     client_id: str | None = None
     client_report_id: str | None = None
     created: datetime | None = None
-    signature: str | None = None
     crash_reason: str | None = None
     crash_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of processing.
+
+    `notes` replace those of an earlier run. `documents` replace all files of the same kinds, and
+    `annotations` all annotations, unless `None`.
+    """
+
+    state: ReportState
+    notes: tuple[Note, ...]
+    state_reason: str | None = None
+    documents: tuple[NewDocument, ...] = ()
+    annotations: tuple[tuple[str, str], ...] | None = None
+    found: Found = field(default_factory=Found)

@@ -12,6 +12,7 @@ from lastwords.store.queue import add_job
 from lastwords.store.records import (
     AcceptedReport,
     BlobKind,
+    Found,
     NewBlob,
     NewReport,
     Note,
@@ -32,33 +33,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "accept",
+    "add_blobs",
     "annotations_of",
     "blobs_of",
     "by_id",
+    "fill",
+    "has_blob",
     "matching",
     "notes_of",
     "write_outcome",
 ]
 
 _STORED_COLUMNS = tuple(report.c[field.name] for field in fields(StoredReport))
-_FOUND_OUT = (
-    "product",
-    "version",
-    "os",
-    "arch",
-    "mechanism",
-    "client_id",
-    "client_report_id",
-    "created",
-    "signature",
-    "crash_reason",
-    "crash_address",
-)
-"""Columns that an `Outcome` fills where it knows something."""
+_FOUND = tuple(field.name for field in fields(Found))
 
 
 def accept(connection: Connection, new: NewReport) -> AcceptedReport:
     """Insert a report, its parts and its job, or find the one that was delivered before."""
+    add_blobs(connection, new.blobs, new.received)
     if new.identity is not None:
         known = connection.scalar(select(report.c.id).where(report.c.identity == new.identity))
         if known is not None:
@@ -77,15 +69,23 @@ def accept(connection: Connection, new: NewReport) -> AcceptedReport:
             dump_sha256=dumps[0] if dumps else None,
         )
     )
-    _add_blobs(connection, new.report_id, new.blobs, new.received)
-    if new.annotations:
-        rows = [
-            {"report_id": new.report_id, "key": key, "value": value}
-            for key, value in new.annotations
-        ]
-        connection.execute(insert(annotation), rows)
+    _refer(connection, new.report_id, new.blobs)
+    _add_annotations(connection, new.report_id, new.annotations)
     add_job(connection, new.report_id, new.received)
     return AcceptedReport(report_id=new.report_id, is_duplicate=False)
+
+
+def add_blobs(connection: Connection, blobs: Sequence[NewBlob], now: datetime) -> None:
+    """Make kept blobs known; those that no report comes to refer to are removed some time later."""
+    rows = [{"sha256": one.sha256, "size_bytes": one.size_bytes, "created": now} for one in blobs]
+    if rows:
+        connection.execute(insert_or(blob).on_conflict_do_nothing(), rows)
+
+
+def has_blob(connection: Connection, sha256: str) -> bool:
+    """Whether a blob is known."""
+    known = connection.scalar(select(blob.c.sha256).where(blob.c.sha256 == sha256))
+    return known is not None
 
 
 def by_id(connection: Connection, report_id: str) -> StoredReport | None:
@@ -147,49 +147,60 @@ def notes_of(connection: Connection, report_id: str) -> list[Note]:
     ]
 
 
-def write_outcome(connection: Connection, report_id: str, outcome: Outcome, now: datetime) -> None:
-    """Complete a report's row; its notes, and its blobs of the same kinds, replace older ones."""
-    found = {name: getattr(outcome, name) for name in _FOUND_OUT}
-    values: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
-    values["state"] = outcome.state.value
-    values["state_reason"] = outcome.state_reason
-    values["processed"] = now
-    connection.execute(update(report).where(report.c.id == report_id).values(**values))
+def fill(connection: Connection, report_id: str, found: Found) -> None:
+    """Set the columns that are not `None`."""
+    values = {name: getattr(found, name) for name in _FOUND}
+    known = {name: value for name, value in values.items() if value is not None}
+    if known:
+        connection.execute(update(report).where(report.c.id == report_id).values(**known))
+
+
+def write_outcome(
+    connection: Connection,
+    report_id: str,
+    outcome: Outcome,
+    new_blobs: Sequence[NewBlob],
+    now: datetime,
+) -> None:
+    """Complete a report's row, and replace what an earlier run left; see `Outcome`."""
+    fill(connection, report_id, outcome.found)
+    connection.execute(
+        update(report)
+        .where(report.c.id == report_id)
+        .values(state=outcome.state.value, state_reason=outcome.state_reason, processed=now)
+    )
     connection.execute(delete(report_note).where(report_note.c.report_id == report_id))
     if outcome.notes:
         connection.execute(
             insert(report_note), [_note_row(report_id, one) for one in outcome.notes]
         )
-    for kind in {one.kind for one in outcome.blobs}:
+    for kind in {one.kind for one in new_blobs}:
         connection.execute(
             delete(report_blob).where(
                 report_blob.c.report_id == report_id, report_blob.c.kind == kind.value
             )
         )
-    _add_blobs(connection, report_id, outcome.blobs, now)
+    _refer(connection, report_id, new_blobs)
+    if outcome.annotations is not None:
+        connection.execute(delete(annotation).where(annotation.c.report_id == report_id))
+        _add_annotations(connection, report_id, outcome.annotations)
 
 
-def _add_blobs(
-    connection: Connection, report_id: str, blobs: Sequence[NewBlob], now: datetime
+def _refer(connection: Connection, report_id: str, blobs: Sequence[NewBlob]) -> None:
+    rows = [
+        {"report_id": report_id, "kind": one.kind.value, "name": one.name, "sha256": one.sha256}
+        for one in blobs
+    ]
+    if rows:
+        connection.execute(insert(report_blob), rows)
+
+
+def _add_annotations(
+    connection: Connection, report_id: str, pairs: Sequence[tuple[str, str]]
 ) -> None:
-    if not blobs:
-        return
-    connection.execute(
-        insert_or(blob).on_conflict_do_nothing(),
-        [{"sha256": one.sha256, "size_bytes": one.size_bytes, "created": now} for one in blobs],
-    )
-    connection.execute(
-        insert(report_blob),
-        [
-            {
-                "report_id": report_id,
-                "kind": one.kind.value,
-                "name": one.name,
-                "sha256": one.sha256,
-            }
-            for one in blobs
-        ],
-    )
+    if pairs:
+        rows = [{"report_id": report_id, "key": key, "value": value} for key, value in pairs]
+        connection.execute(insert(annotation), rows)
 
 
 def _conditions(where: ReportFilter) -> list[ColumnElement[bool]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -11,9 +12,10 @@ from typing import IO, TYPE_CHECKING
 from sqlalchemy import select
 
 from lastwords.errors import StoreError
-from lastwords.store import issues, queue, reports
+from lastwords.store import issues, queue, reports, retention
 from lastwords.store.blobs import Blobs, sync_directory
 from lastwords.store.db import Database
+from lastwords.store.records import NewBlob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from lastwords.store.records import (
         AcceptedReport,
         Assignment,
+        Found,
         GroupingKey,
         Issue,
         IssueStatus,
         Job,
+        NewDocument,
         NewReport,
         Note,
         Outcome,
@@ -92,7 +96,8 @@ class Store:
 
     def recover(self) -> int:
         """Clean up after an earlier owner that died; returns how many jobs were given back."""
-        self.blobs.sweep_incoming()
+        with self.db.read() as connection:
+            self.blobs.recover(lambda sha256: reports.has_blob(connection, sha256))
         with self.db.write() as connection:
             return queue.release_leases(connection)
 
@@ -102,7 +107,7 @@ class Store:
         """Store reports with their jobs in one transaction; durable when it returns.
 
         A report whose `identity` is known already is answered with the first one's id. Their blobs
-        must have been kept in `blobs` before.
+        must have been kept in `blobs` before, inside `blobs.adding()`.
         """
         with self.db.write() as connection:
             return [reports.accept(connection, one) for one in new]
@@ -116,6 +121,11 @@ class Store:
         """Return at most `limit` reports, newest first."""
         with self.db.read() as connection:
             return reports.matching(connection, where, limit)
+
+    def fill_report(self, report_id: str, found: Found) -> None:
+        """Fill columns of a report before its processing ends; `end_job` may fill them again."""
+        with self.db.write() as connection:
+            reports.fill(connection, report_id, found)
 
     def report_blobs(self, report_id: str) -> list[ReportBlob]:
         """Return the files of a report by kind and name; empty if the report is unknown."""
@@ -190,16 +200,30 @@ class Store:
 
         Returns `False` and changes nothing when another worker has taken the job since.
         """
-        with self.db.write() as connection:
-            if not queue.end_job(connection, claimed):
-                return False
-            reports.write_outcome(connection, claimed.report_id, outcome, _now())
-            return True
+        with ExitStack() as files, self.blobs.adding():
+            new_blobs = [self._keep(files, one) for one in outcome.documents]
+            with self.db.write() as connection:
+                reports.add_blobs(connection, new_blobs, _now())
+                if not queue.end_job(connection, claimed):
+                    return False
+                reports.write_outcome(connection, claimed.report_id, outcome, new_blobs, _now())
+        return True
+
+    def _keep(self, files: ExitStack, document: NewDocument) -> NewBlob:
+        writer = files.enter_context(self.blobs.writer())
+        writer.write(document.content)
+        sha256, size_bytes = writer.keep()
+        return NewBlob(kind=document.kind, name=document.name, sha256=sha256, size_bytes=size_bytes)
 
     def retry_job(self, claimed: Job, error: str, delay: timedelta) -> bool:
         """Give a job back, to be claimed again after `delay`; `False` when it was taken since."""
         with self.db.write() as connection:
             return queue.retry_job(connection, claimed, error, _now() + delay)
+
+    def release_job(self, claimed: Job) -> None:
+        """Give a job back as if it had not been claimed, as when the server stops."""
+        with self.db.write() as connection:
+            queue.release_job(connection, claimed)
 
     def reprocess(self, report_id: str) -> bool:
         """Queue a report once more, after all new ones; `False` if it is unknown."""
@@ -213,6 +237,10 @@ class Store:
         """Count the jobs that wait or run."""
         with self.db.read() as connection:
             return queue.queue_depth(connection)
+
+    def remove_unreferenced(self) -> int:
+        """Remove some blobs that nothing refers to; returns how many. Only for the owner."""
+        return retention.remove_unreferenced(self.db, self.blobs)
 
     def is_alive(self) -> bool:
         """Whether the database answers."""
