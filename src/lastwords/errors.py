@@ -9,6 +9,7 @@ LastwordsError(code, message, hint)
 ├── DeliveryError      a report could not be sent
 ├── CaptureError       the signal handler or the monitor could not be started
 ├── StoreError         the server's database or files cannot be used
+├── ServerError        a lastwords server that was asked did not answer as expected
 └── DependencyError    a program, package or permission is missing (exit status 4)
 ```
 
@@ -26,6 +27,7 @@ __all__ = [
     "DumpError",
     "LastwordsError",
     "LastwordsWarning",
+    "ServerError",
     "SettingsError",
     "SpoolError",
     "StoreError",
@@ -89,6 +91,10 @@ class StoreError(LastwordsError):
     """The server's database or files cannot be used."""
 
 
+class ServerError(LastwordsError):
+    """A lastwords server that was asked did not answer as expected."""
+
+
 class DependencyError(LastwordsError):
     """A program, package or permission is missing."""
 
@@ -131,5 +137,13 @@ CODES: dict[str, str] = {
     "blob_missing": "a stored file is not there or cannot be read",
     "blob_damaged": "a stored file does not have the hash that names it",
     "report_unknown": "the server has no report with this id",
+    "issue_unknown": "the server has no issue with this number",
+    "issue_status_not_allowed": "an issue in this state cannot be changed to the wanted one",
+    "server_unreachable": "no server answered at the given address",
+    "server_answer_unusable": "a server answered, but not as a lastwords server does",
+    "document_malformed": "the file is neither a minidump nor a JSON document that we know",
+    "port_in_use": "the port that the server should listen on is taken",
+    "address_not_usable": "the server cannot listen on the given address",
+    "extra_missing": "a package of an optional part of lastwords is not installed",
 }
 """Every stable code and what it means; each has a test."""
