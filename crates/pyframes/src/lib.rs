@@ -23,6 +23,10 @@ mod source;
 mod threads;
 mod walk;
 
+#[cfg(test)]
+#[path = "../tests/support/interpreters.rs"]
+mod interpreters;
+
 use lastwords_format::streams::python::PythonStream;
 
 use crate::code::Codes;

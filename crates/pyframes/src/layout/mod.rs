@@ -6,10 +6,12 @@
 //! is why earlier ones are refused.
 //!
 //! The tables were taken from the DWARF of x86-64 builds (`ptype /o` in GDB), of the patch
-//! version that each module names. `tests/offsets.rs` compares them again with every
-//! interpreter that carries debug information.
+//! version that each module names. `dwarf_tests` compares them again with every interpreter
+//! of the machine that carries debug information.
 
 mod debug_offsets;
+#[cfg(test)]
+mod dwarf_tests;
 mod v3_10;
 mod v3_11;
 mod v3_12;
