@@ -41,7 +41,8 @@ class SignatureResult:
     """A signature, the hashes under it, and how they came about.
 
     Args:
-        text: Readable, at most 255 characters.
+        text: Readable, at most 255 characters: `parts` joined by ` | `.
+        parts: The crash reason, then the functions that the signature names.
         quality: 0 to 1: the share of the parts that are trusted, named and the application's.
         is_groupable: The text alone may group reports: it names code of the application.
         stack_hash: Of up to 16 normalised frames; `None` when too little has a name.
@@ -53,6 +54,7 @@ class SignatureResult:
     """
 
     text: str
+    parts: tuple[str, ...]
     quality: float
     is_groupable: bool
     stack_hash: str | None

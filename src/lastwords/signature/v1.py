@@ -110,8 +110,8 @@ def _sign_native(source: SignatureInput, words: Words) -> SignatureResult:
     reason = _reason(source.reason)
     head = f"{reason}: {label}" if label else reason
     nothing = "(no frame to tell it by)" if trail.named else "(no stack)"
-    text = _join([head, *([part.name for part in parts] or [nothing])], trail.notes)
-    return trail.finish(text, head, parts, frames)
+    texts = [head, *([part.name for part in parts] or [nothing])]
+    return trail.finish(texts, head, parts, frames)
 
 
 def _sign_exception(exception: PythonExceptionInput, words: Words) -> SignatureResult:
@@ -123,8 +123,8 @@ def _sign_exception(exception: PythonExceptionInput, words: Words) -> SignatureR
     parts = [f for f in frames if f.role is FrameRole.APPLICATION][:1] or frames[:1]
     for part in parts:
         trail.note("walk", f"{part.name}: the innermost {part.role.value} function")
-    text = _join([head, *(part.name for part in parts)], trail.notes)
-    return trail.finish(text, " < ".join([head, *exception.chain]), parts, frames)
+    texts = [head, *(part.name for part in parts)]
+    return trail.finish(texts, " < ".join([head, *exception.chain]), parts, frames)
 
 
 class _Trail:
@@ -139,7 +139,7 @@ class _Trail:
         self.notes.append(Note(step=step, text=text))
 
     def finish(
-        self, text: str, head: str, parts: Sequence[_Named], frames: Sequence[_Named]
+        self, texts: list[str], head: str, parts: Sequence[_Named], frames: Sequence[_Named]
     ) -> SignatureResult:
         """Make the hashes. `head` is what must be equal besides the frames."""
         own = [part for part in parts if part.role is not FrameRole.LIBRARY]
@@ -150,7 +150,8 @@ class _Trail:
             and quality >= _GROUPABLE_QUALITY
         )
         result = SignatureResult(
-            text=text,
+            text=_join(texts, self.notes),
+            parts=tuple(texts),
             quality=quality,
             is_groupable=is_groupable,
             stack_hash=_stack_hash(head, frames, is_groupable=is_groupable),
