@@ -11,9 +11,9 @@ mod error;
 mod input;
 mod interpreter;
 mod merge;
+mod modules;
 mod options;
 mod panics;
-mod provider;
 mod python;
 mod soft_errors;
 mod stacks;
@@ -23,7 +23,8 @@ mod walk;
 
 use std::path::Path;
 
-use minidump_unwind::SymbolProvider;
+use lastwords_symbols::Sources;
+use lastwords_unwind::Provider;
 use serde_json::{Map, Value};
 
 use crate::interpreter::Interpreter;
@@ -57,17 +58,18 @@ pub fn analyze_file(path: &Path, options_json: &[u8]) -> Result<Vec<u8>, Error> 
 /// # Errors
 /// As [`analyze_file`].
 pub fn analyze_bytes(path: &Path, bytes: Vec<u8>, options: &Options) -> Result<Value, Error> {
-    let provider = provider::build(options);
-    caught(|| analyze_with(path, bytes, options, &provider))
+    let sources =
+        Sources { symbols: options.symbols.clone(), local_modules: options.local_modules };
+    caught(|| analyze_with(path, bytes, options, &Provider::new(sources)))
         .unwrap_or_else(|reason| Err(Error::Internal { reason }))
         .map(Value::Object)
 }
 
-fn analyze_with<P: SymbolProvider + Sync>(
+fn analyze_with(
     path: &Path,
     mut bytes: Vec<u8>,
     options: &Options,
-    provider: &P,
+    provider: &Provider,
 ) -> Result<Map<String, Value>, Error> {
     let mut soft_errors = SoftErrors::default();
     let mut state = state::process(path, &mut bytes, provider, &mut soft_errors)?;
@@ -85,10 +87,10 @@ fn analyze_with<P: SymbolProvider + Sync>(
     };
     let plumbing = plumbing_of(&stacks, interpreter);
     stacks::into_state(&mut state, &threads, &mut stacks);
-    state.symbol_stats = provider.stats();
     let mut document = document::base(&mut state, &mut soft_errors);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
     document::copy_crashing_thread(&mut document);
+    modules::complete(&mut document, &state.modules, provider, &mut soft_errors);
     let summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python));
     document::add_own_keys(&mut document, &dump, summary, soft_errors);
     Ok(document)

@@ -54,7 +54,7 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
     help="Keep N frames of one thread, newest and oldest half each.  [default: 4096]",
 )
 @click.option("--strict", is_flag=True, help="End with status 5 when something could not be had.")
-def command(
+def command(  # noqa: PLR0913  (one parameter per option)
     *,
     file: Path,
     is_json: bool,

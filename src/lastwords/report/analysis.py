@@ -1,4 +1,4 @@
-"""The analysis of a dump as `docs/formats/analysis.md` describes it, as far as it is shown and grouped.
+"""The analysis of a dump, as far as it is shown and grouped; format: `docs/formats/analysis.md`.
 
 `lastwords.analyze` decodes the core's document into these classes; keys that they do not have stay
 in the document. Every field may be missing: absent is `None`, a list that is absent is empty.
@@ -12,8 +12,8 @@ from enum import Enum
 from lastwords.report.crash_report import SoftError
 
 __all__ = [
-    "AdjustedAddress",
     "Address",
+    "AdjustedAddress",
     "Analysis",
     "CrashInfo",
     "Frame",

@@ -80,8 +80,8 @@ def _stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
         for index, thread in others:
             yield from _stack(thread, thread_title(thread, index, "Thread"), options)
     elif options.stacks is StackChoice.SUMMARY:
-        title = "Other threads" if crashing is not None else "Threads"
-        yield from _section(title, _summaries(others))
+        heading = "Other threads" if crashing is not None else "Threads"
+        yield from _section(heading, _summaries(others))
 
 
 def _stack(thread: Thread, title: Text, options: TextOptions) -> Iterator[Text]:
