@@ -21,7 +21,7 @@ def leave_report(home: Home, url: str) -> None:
 
 
 def send(home: Home, *options: str) -> Death:
-    arguments = ["-m", "lastwords", "send", "--spool", home.spool, *options]
+    arguments = ["-m", "lastwords", "send", "--dump-dir", home.spool, *options]
     return run_python(arguments, home, **SHORT)
 
 
