@@ -58,7 +58,7 @@ def analyze_dump_json(
 
     Arguments and errors as for `analyze_dump()`.
     """
-    from lastwords._native import CoreError, analyze_dump as analyze  # noqa: PLC0415  (decoding needs no core)
+    from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
 
     sources = SymbolSources(
         paths=tuple(Path(item) for item in symbols), local_modules=local_modules
@@ -71,8 +71,8 @@ def analyze_dump_json(
     if max_frames is not None:
         options["max_frames"] = max_frames
     try:
-        return analyze(os.fspath(path), msgspec.json.encode(options))
-    except CoreError as error:
+        return core.analyze_dump(os.fspath(path), msgspec.json.encode(options))
+    except core.CoreError as error:
         _raise(error)
 
 
