@@ -54,7 +54,7 @@ pub const GENERAL_REGISTERS: usize = 23;
 
 /// What the handler tells of a crash; see the table above.
 #[repr(C)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CrashRequest {
     /// [`CRASH_MAGIC`].
     pub magic: u32,

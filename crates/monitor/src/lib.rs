@@ -1,1 +1,39 @@
-//! The out-of-process dumper: watches one process and writes its minidump
+//! The out-of-process dumper: watches one process and writes its crash report.
+//!
+//! Owns: stopping the process, reading it ([`snapshot::ProcessSnapshot`], one implementation
+//! per operating system in [`os`]), writing the dump and the report into the spool. Does not
+//! own: stream layouts (`lastwords-format`), Python structures (`lastwords-pyframes`), the
+//! handshake (`lastwords-capture`), delivery (the Python SDK).
+//!
+//! Whatever cannot be had is a [`soft_errors::SoftError`] in dump and report, never a reason
+//! to give up the rest.
+
+pub mod dump_file;
+pub mod os;
+pub mod report;
+pub mod snapshot;
+pub mod soft_errors;
+pub mod spool;
+pub mod watch;
+pub mod write;
+
+mod document;
+mod ranges;
+mod scrub;
+mod signal_names;
+mod time;
+mod uuid;
+
+use std::process::ExitCode;
+
+/// Runs the monitor on the descriptors that the SDK hands over; ends with the process.
+#[must_use]
+pub fn run() -> ExitCode {
+    match watch::Watch::from_inherited() {
+        Ok(watch) => {
+            watch.run();
+            ExitCode::SUCCESS
+        }
+        Err(_) => ExitCode::from(2),
+    }
+}

@@ -1,0 +1,157 @@
+//! `report.json` (docs/formats/report.md): the SDK prepared some fields, the monitor adds what
+//! it saw.
+
+use lastwords_capture::protocol::CrashRequest;
+use lastwords_capture::shared::{Annotation, Kind};
+use lastwords_format::streams::exception::Access;
+use serde_json::{Map, Value, json};
+
+use crate::os::linux::uname;
+use crate::signal_names::{code_name, signal_name};
+use crate::snapshot::Crash;
+use crate::spool::Attachment;
+use crate::time::time_text;
+use crate::uuid::uuid_text;
+
+/// The document while it grows.
+#[derive(Debug)]
+pub(crate) struct Document {
+    fields: Map<String, Value>,
+}
+
+impl Document {
+    /// What is known before the process was looked at; `sdk` are the fields that the SDK
+    /// prepared, of which the monitor's own ones win.
+    pub(crate) fn new(request: &CrashRequest, id: [u8; 16], sdk: Value) -> Self {
+        let mut document = first_facts(request, id);
+        merge(&mut document, sdk);
+        let Value::Object(fields) = document else { return Self { fields: Map::new() } };
+        Self { fields }
+    }
+
+    /// Sets a field.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.fields.insert(key.to_owned(), value);
+    }
+
+    /// Sets a field of an object; makes the object when there is none.
+    pub(crate) fn set_in(&mut self, section: &str, key: &str, value: Value) {
+        let entry = self.fields.entry(section).or_insert_with(|| json!({}));
+        if let Some(object) = entry.as_object_mut() {
+            object.insert(key.to_owned(), value);
+        }
+    }
+
+    /// A text field; empty when it is not there.
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.fields.get(key).and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// The file's bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut text = serde_json::to_string_pretty(&self.fields).unwrap_or_default();
+        text.push('\n');
+        text.into_bytes()
+    }
+}
+
+fn first_facts(request: &CrashRequest, id: [u8; 16]) -> Value {
+    let (os_version, _) = uname();
+    json!({
+        "schema": 1,
+        "report_id": uuid_text(id),
+        "created": time_text(request.time_ns),
+        "mechanism": {
+            "type": "signal",
+            "handled": false,
+            "description": signal_name(request.signal()),
+            "signal": {"number": request.signal(), "name": signal_name(request.signal())},
+        },
+        "process": {"pid": request.pid, "tid": request.tid},
+        "system": {"os": "Linux", "os_version": os_version, "arch": std::env::consts::ARCH},
+        "annotations": {},
+        "exception": null,
+        "dump": null,
+        "attachments": [],
+        "soft_errors": [],
+    })
+}
+
+/// Adds the SDK's fields; what the monitor knows itself stays.
+fn merge(document: &mut Value, base: Value) {
+    match (document, base) {
+        (Value::Object(own), Value::Object(base)) => merge_objects(own, base),
+        (own @ Value::Null, base) => *own = base,
+        _ => {}
+    }
+}
+
+fn merge_objects(own: &mut Map<String, Value>, base: Map<String, Value>) {
+    for (key, value) in base {
+        merge(own.entry(key).or_insert(Value::Null), value);
+    }
+}
+
+pub(crate) fn signal_document(crash: &Crash) -> Value {
+    let access = crash.access.map(|access| match access {
+        Access::Read => "read",
+        Access::Write => "write",
+        Access::Execute => "execute",
+    });
+    json!({
+        "number": crash.signal,
+        "name": signal_name(crash.signal),
+        "code": crash.code,
+        "code_name": code_name(crash.signal, crash.code),
+        "address": crash.address.map(|address| format!("{address:#018x}")),
+        "access": access,
+    })
+}
+
+pub(crate) fn attachment_document(attachment: &Attachment) -> Value {
+    json!({
+        "name": attachment.name,
+        "file": attachment.file,
+        "size_bytes": attachment.size_bytes,
+        "is_cut": attachment.is_cut,
+    })
+}
+
+pub(crate) fn annotation_value(annotation: &Annotation) -> Value {
+    let text = annotation.value.as_str();
+    let parsed = match annotation.kind {
+        Kind::String => None,
+        Kind::Int | Kind::Float | Kind::Bool => serde_json::from_str(text).ok(),
+    };
+    parsed.filter(|value: &Value| value.is_number() || value.is_boolean()).unwrap_or(json!(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monitors_own_facts_win_over_the_sdks() {
+        let mut own = json!({"process": {"pid": 7}, "exception": null});
+        merge(&mut own, json!({"process": {"pid": 1, "executable": "/x"}, "product": "p"}));
+        assert_eq!(
+            own,
+            json!({"process": {"pid": 7, "executable": "/x"}, "exception": null, "product": "p"})
+        );
+    }
+
+    #[test]
+    fn annotations_keep_their_type() {
+        let annotation = |value: &str, kind| Annotation {
+            key: "k".into(),
+            value: value.into(),
+            kind,
+            is_cut: false,
+            is_torn: false,
+        };
+        assert_eq!(annotation_value(&annotation("7", Kind::Int)), json!(7));
+        assert_eq!(annotation_value(&annotation("true", Kind::Bool)), json!(true));
+        assert_eq!(annotation_value(&annotation("7", Kind::String)), json!("7"));
+        assert_eq!(annotation_value(&annotation("nan", Kind::Float)), json!("nan"));
+    }
+}

@@ -1,0 +1,89 @@
+//! `/proc/PID/maps` (proc_pid_maps(5)): `start-end perms offset dev inode path`.
+
+use std::path::Path;
+
+use lastwords_format::streams::memory_info_list::Region;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Mapping {
+    pub(crate) region: Region,
+    /// Offset in the file.
+    pub(crate) offset: u64,
+    /// Device and inode; the inode is 0 for memory without a file.
+    pub(crate) file: (String, u64),
+    /// Path, `[stack]`, or empty.
+    pub(crate) path: String,
+}
+
+impl Mapping {
+    pub(crate) fn end(&self) -> u64 {
+        self.region.start.saturating_add(self.region.size)
+    }
+
+    pub(crate) fn contains(&self, address: u64) -> bool {
+        address >= self.region.start && address < self.end()
+    }
+}
+
+/// Parses the file; lines that it does not understand are left out.
+pub(crate) fn parse(text: &str) -> Vec<Mapping> {
+    text.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<Mapping> {
+    let mut rest = line;
+    let mut field = || {
+        let trimmed = rest.trim_start();
+        let (word, tail) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
+        rest = tail;
+        (!word.is_empty()).then_some(word)
+    };
+    let (start, end) = field()?.split_once('-')?;
+    let permissions = field()?.as_bytes();
+    let offset = u64::from_str_radix(field()?, 16).ok()?;
+    let device = field()?.to_owned();
+    let inode = field()?.parse().ok()?;
+    let start = u64::from_str_radix(start, 16).ok()?;
+    let region = Region {
+        start,
+        size: u64::from_str_radix(end, 16).ok()?.checked_sub(start)?,
+        is_readable: permissions.first() == Some(&b'r'),
+        is_writable: permissions.get(1) == Some(&b'w'),
+        is_executable: permissions.get(2) == Some(&b'x'),
+        is_shared: permissions.get(3) == Some(&b's'),
+    };
+    let path = unescaped(rest.trim_start());
+    Some(Mapping { region, offset, file: (device, inode), path })
+}
+
+/// The kernel writes a line break in a path as `\012`; nothing else is escaped there.
+fn unescaped(path: &str) -> String {
+    path.replace("\\012", "\n")
+}
+
+/// A path without the mark that the kernel puts behind deleted files.
+pub(crate) fn without_deleted_mark(path: &str) -> &str {
+    if Path::new(path).exists() { path } else { path.strip_suffix(" (deleted)").unwrap_or(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_apart() {
+        let text = "7f12a000-7f12c000 r-xp 00001000 08:01 1234   /usr/lib/a b.so\n\
+                    7ffe0000-7fff0000 rw-p 00000000 00:00 0      [stack]\n\
+                    7f000000-7f001000 ---p 00000000 00:00 0 \n\
+                    nonsense\n";
+        let mappings = parse(text);
+        assert_eq!(mappings.len(), 3);
+        assert_eq!(mappings[0].path, "/usr/lib/a b.so");
+        assert_eq!(mappings[0].region.size, 0x2000);
+        assert_eq!(mappings[0].offset, 0x1000);
+        assert!(mappings[0].region.is_executable && !mappings[0].region.is_writable);
+        assert_eq!(mappings[1].path, "[stack]");
+        assert!(!mappings[2].region.is_readable && mappings[2].path.is_empty());
+    }
+}

@@ -1,0 +1,153 @@
+//! Reading the memory of another process, by the first way that is allowed.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use lastwords_capture::protocol::{ANSWER_SIZE, Answer, READ_HEADER_SIZE, READ_MAX};
+use lastwords_pyframes::{Memory, MemoryError};
+
+use super::sys;
+
+const PAGE: u64 = 4096;
+
+/// How memory is reached, best first.
+#[derive(Debug)]
+enum Way {
+    /// `process_vm_readv(2)`.
+    VmRead,
+    /// `/proc/PID/mem`.
+    ProcMem(File),
+    /// The crashing thread sends it: works without any permission.
+    Served(RefCell<Served>),
+}
+
+/// Memory of one process.
+#[derive(Debug)]
+pub struct ProcessMemory {
+    pid: i32,
+    way: Way,
+}
+
+impl ProcessMemory {
+    /// Chooses the way by reading one byte at `probe`, an address that is known to be
+    /// readable. `socket` leads to the crashing thread. The last way is taken without a try.
+    #[must_use]
+    pub fn open(pid: i32, probe: u64, socket: Option<OwnedFd>) -> Self {
+        let by_call = Self { pid, way: Way::VmRead };
+        if by_call.read(probe, &mut [0]).is_ok() {
+            return by_call;
+        }
+        if let Ok(file) = File::open(format!("/proc/{pid}/mem")) {
+            let by_file = Self { pid, way: Way::ProcMem(file) };
+            if by_file.read(probe, &mut [0]).is_ok() {
+                return by_file;
+            }
+        }
+        match socket {
+            Some(socket) => Self { pid, way: Way::Served(RefCell::new(Served::new(socket))) },
+            None => by_call,
+        }
+    }
+
+    /// `process_vm_readv`, `proc_mem` or `served`.
+    #[must_use]
+    pub fn way(&self) -> &'static str {
+        match self.way {
+            Way::VmRead => "process_vm_readv",
+            Way::ProcMem(_) => "proc_mem",
+            Way::Served(_) => "served",
+        }
+    }
+
+    fn try_read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match &self.way {
+            Way::VmRead => sys::vm_read(self.pid, address, buffer),
+            Way::ProcMem(file) => file.read_exact_at(buffer, address),
+            Way::Served(served) => served.borrow_mut().read(address, buffer),
+        }
+    }
+}
+
+impl Memory for ProcessMemory {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        let length = buffer.len();
+        self.try_read(address, buffer)
+            .map_err(|error| MemoryError::new(address, length, error.to_string()))
+    }
+}
+
+/// Reads up to `length` bytes from `address`, as far as they can be read: at once, or page by
+/// page where that fails.
+#[must_use]
+pub(crate) fn read_available(memory: &dyn Memory, address: u64, length: u64) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    if memory.read(address, &mut bytes).is_ok() {
+        return bytes;
+    }
+    let mut filled = 0_usize;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let at = address.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        let to_boundary = PAGE.saturating_sub(at % PAGE);
+        let piece = rest.len().min(usize::try_from(to_boundary).unwrap_or(0));
+        let Some(piece) = rest.get_mut(..piece) else { break };
+        if memory.read(at, piece).is_err() {
+            break;
+        }
+        filled = filled.saturating_add(piece.len());
+    }
+    bytes.truncate(filled);
+    bytes
+}
+
+/// Memory sent by the crashing thread itself.
+#[derive(Debug)]
+struct Served {
+    socket: OwnedFd,
+    message: Vec<u8>,
+    is_lost: bool,
+}
+
+impl Served {
+    fn new(socket: OwnedFd) -> Self {
+        let room = usize::try_from(READ_MAX).unwrap_or(0).saturating_add(READ_HEADER_SIZE);
+        Self { socket, message: vec![0; room], is_lost: false }
+    }
+
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let most = usize::try_from(READ_MAX).unwrap_or(1);
+        let mut at = address;
+        for piece in buffer.chunks_mut(most) {
+            self.read_piece(at, piece)?;
+            at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    fn read_piece(&mut self, address: u64, piece: &mut [u8]) -> io::Result<()> {
+        if self.is_lost {
+            return Err(io::Error::other("the crashing thread no longer answers"));
+        }
+        let length = u32::try_from(piece.len()).unwrap_or(READ_MAX);
+        let mut buffer = [0; ANSWER_SIZE];
+        sys::send(&self.socket, Answer::Read { address, length }.encode(&mut buffer))?;
+        let deadline = Instant::now().checked_add(Duration::from_secs(2));
+        let answer = sys::receive_before(&self.socket, &mut self.message, deadline);
+        self.is_lost = answer.is_err();
+        let message = self.message.get(..answer?).unwrap_or(&[]);
+        let (header, bytes) = message.split_at_checked(READ_HEADER_SIZE).unwrap_or((message, &[]));
+        let status = header.first_chunk::<4>().map_or(libc::EIO, |four| i32::from_ne_bytes(*four));
+        if status != 0 || bytes.len() != piece.len() {
+            return Err(io::Error::from_raw_os_error(if status == 0 {
+                libc::EFAULT
+            } else {
+                status
+            }));
+        }
+        piece.copy_from_slice(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! Linux: ptrace, `process_vm_readv` and `/proc`.
+
+mod dso;
+mod elf;
+mod maps;
+mod memory;
+mod modules;
+mod procfs;
+mod stop;
+pub(crate) mod sys;
+mod x86_64;
+
+use std::os::fd::OwnedFd;
+
+use lastwords_capture::protocol::CrashRequest;
+use lastwords_format::streams::linux_dso_debug::DsoDebug;
+use lastwords_format::streams::memory_info_list::Region;
+use lastwords_format::streams::misc_info::ProcessTimes;
+use lastwords_format::streams::module_list::Module;
+use lastwords_format::streams::system_info::SystemInfo;
+use lastwords_pyframes::Memory;
+
+pub(crate) use memory::read_available;
+pub(crate) use procfs::uname;
+
+use self::maps::Mapping;
+use self::memory::ProcessMemory;
+use self::procfs::AuxiliaryVector;
+use self::stop::StoppedThreads;
+use crate::signal_names;
+use crate::snapshot::{Crash, ProcessSnapshot, ThreadSnapshot};
+use crate::soft_errors::SoftErrors;
+
+/// Bytes below the stack pointer that belong to the running function (System V ABI for
+/// x86-64, 3.2.2, "red zone").
+const RED_ZONE: u64 = 128;
+/// A stack that overflowed points below its mapping, at most this far.
+const MOST_OVERFLOW: u64 = 1024 * 1024;
+/// What is read of a stack when the address space is not known.
+const BLIND_STACK: u64 = 256 * 1024;
+
+/// A process stopped because of a crash.
+#[derive(Debug)]
+pub struct LinuxSnapshot {
+    pid: i32,
+    threads: Vec<ThreadSnapshot>,
+    mappings: Vec<Mapping>,
+    regions: Vec<Region>,
+    memory: ProcessMemory,
+    auxv: AuxiliaryVector,
+    argument_start: Option<u64>,
+    stopped: StoppedThreads,
+}
+
+impl LinuxSnapshot {
+    /// Stops the process and reads registers and address space. `socket` leads to the crashing
+    /// thread, which serves its memory where nothing else is allowed.
+    #[must_use]
+    pub fn take(
+        request: &CrashRequest,
+        socket: Option<OwnedFd>,
+        soft_errors: &mut SoftErrors,
+    ) -> (Self, Crash) {
+        let pid = request.pid;
+        let stopped = StoppedThreads::stop(pid, soft_errors);
+        let crash = crash(request, &stopped);
+        let memory = ProcessMemory::open(pid, crash.registers.rsp, socket);
+        let threads = threads(pid, &stopped, &crash, soft_errors);
+        let maps = procfs::read_bounded(&format!("/proc/{pid}/maps"));
+        let maps = soft_errors.keep(maps, "address_space_unknown", format!("/proc/{pid}/maps"));
+        let mappings = maps::parse(&String::from_utf8_lossy(&maps.unwrap_or_default()));
+        let auxv = soft_errors.keep(AuxiliaryVector::read(pid), "file_not_read", "auxv");
+        let snapshot = Self {
+            pid,
+            threads,
+            regions: mappings.iter().map(|mapping| mapping.region).collect(),
+            mappings,
+            memory,
+            auxv: auxv.unwrap_or_default(),
+            argument_start: procfs::argument_start(pid),
+            stopped,
+        };
+        (snapshot, crash)
+    }
+}
+
+fn unsigned(id: i32) -> u32 {
+    u32::try_from(id).unwrap_or(0)
+}
+
+fn crash(request: &CrashRequest, stopped: &StoppedThreads) -> Crash {
+    // The kernel's signal frame has no FS base; the thread still stands in the handler, with
+    // the same one.
+    let fs_base = stopped
+        .is_stopped(request.tid)
+        .then(|| sys::ptrace_registers(request.tid).ok())
+        .flatten()
+        .map_or(0, |registers| registers.fs_base);
+    let (signal, code) = (request.signal(), request.code());
+    Crash {
+        thread_id: unsigned(request.tid),
+        signal,
+        code,
+        address: signal_names::has_address(signal, code).then(|| request.fault_address()),
+        access: x86_64::access(request),
+        registers: x86_64::from_request(request, fs_base),
+    }
+}
+
+fn threads(
+    pid: i32,
+    stopped: &StoppedThreads,
+    crash: &Crash,
+    soft_errors: &mut SoftErrors,
+) -> Vec<ThreadSnapshot> {
+    let mut ids = stop::thread_ids(pid);
+    let crashing = i32::try_from(crash.thread_id).unwrap_or(0);
+    ids.retain(|tid| *tid != crashing);
+    ids.sort_unstable();
+    let mut threads = vec![ThreadSnapshot {
+        id: crash.thread_id,
+        name: procfs::thread_name(pid, crashing),
+        registers: Some(crash.registers.clone()),
+    }];
+    for tid in ids {
+        let registers = stopped.is_stopped(tid).then(|| registers(tid, soft_errors)).flatten();
+        threads.push(ThreadSnapshot {
+            id: unsigned(tid),
+            name: procfs::thread_name(pid, tid),
+            registers,
+        });
+    }
+    threads
+}
+
+fn registers(
+    tid: i32,
+    soft_errors: &mut SoftErrors,
+) -> Option<lastwords_format::context::amd64::Registers> {
+    let place = || format!("thread {tid}");
+    let general = soft_errors.keep(sys::ptrace_registers(tid), "registers_not_read", place())?;
+    let fxsave = soft_errors.keep(sys::ptrace_fxsave(tid), "registers_not_read", place());
+    Some(x86_64::from_ptrace(&general, fxsave.unwrap_or([0; 512])))
+}
+
+impl ProcessSnapshot for LinuxSnapshot {
+    fn pid(&self) -> u32 {
+        unsigned(self.pid)
+    }
+
+    fn threads(&self) -> &[ThreadSnapshot] {
+        &self.threads
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        &self.memory
+    }
+
+    fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    fn stack_bounds(&self, stack_pointer: u64) -> Option<(u64, u64)> {
+        let low = stack_pointer.checked_sub(RED_ZONE)?;
+        if self.mappings.is_empty() {
+            return Some((low, low.checked_add(BLIND_STACK)?));
+        }
+        let readable = |mapping: &&Mapping| mapping.region.is_readable;
+        let holds = |mapping: &&Mapping| mapping.contains(stack_pointer);
+        let stack = self.mappings.iter().filter(readable).find(holds).or_else(|| {
+            let above = self.mappings.iter().find(|m| m.region.start > stack_pointer)?;
+            let distance = above.region.start.checked_sub(stack_pointer)?;
+            (above.region.is_readable && distance <= MOST_OVERFLOW).then_some(above)
+        })?;
+        // Arguments and environment stand at the top of the main thread's stack; they are
+        // written elsewhere, scrubbed.
+        let arguments = self.argument_start.filter(|start| stack.contains(*start));
+        let end = arguments.unwrap_or(stack.end());
+        Some((low.max(stack.region.start), end)).filter(|(start, end)| start < end)
+    }
+
+    fn modules(&self, soft_errors: &mut SoftErrors) -> Vec<Module> {
+        modules::read(&self.mappings, &self.memory, self.auxv.entry(), soft_errors)
+    }
+
+    fn system_info(&self, soft_errors: &mut SoftErrors) -> SystemInfo {
+        procfs::system_info(soft_errors)
+    }
+
+    fn times(&self, soft_errors: &mut SoftErrors) -> Option<ProcessTimes> {
+        soft_errors.keep(procfs::times(self.pid), "file_not_read", "process times")
+    }
+
+    fn platform_streams(&self, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {
+        procfs::streams(self.pid, soft_errors)
+    }
+
+    fn dso_debug(&self, memory: &dyn Memory, soft_errors: &mut SoftErrors) -> Option<DsoDebug> {
+        let (address, count) = self.auxv.program_headers()?;
+        let debug = dso::read(memory, address, count);
+        soft_errors.keep(debug, "dso_debug_not_read", "dynamic linker")
+    }
+
+    fn rungs(&self) -> (&'static str, &'static str) {
+        (if self.stopped.is_allowed { "ptrace" } else { "none" }, self.memory.way())
+    }
+}

@@ -1,0 +1,202 @@
+//! Facts from `/proc` (proc(5)) and from the machine.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use lastwords_format::streams::misc_info::ProcessTimes;
+use lastwords_format::streams::stream_type;
+use lastwords_format::streams::system_info::SystemInfo;
+
+use crate::scrub;
+use crate::soft_errors::SoftErrors;
+
+/// Most bytes of one file.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+const AT_PHDR: u64 = 3;
+const AT_PHNUM: u64 = 5;
+const AT_ENTRY: u64 = 9;
+
+/// Reads a file that may be endless or vanish.
+pub(crate) fn read_bounded(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The auxiliary vector: pairs of `u64`.
+#[derive(Debug, Default)]
+pub(crate) struct AuxiliaryVector(Vec<u8>);
+
+impl AuxiliaryVector {
+    pub(crate) fn read(pid: i32) -> io::Result<Self> {
+        read_bounded(&format!("/proc/{pid}/auxv")).map(Self)
+    }
+
+    fn get(&self, kind: u64) -> Option<u64> {
+        self.0.chunks_exact(16).find_map(|pair| {
+            let (tag, value) = pair.split_first_chunk::<8>()?;
+            let value = u64::from_ne_bytes(*value.first_chunk::<8>()?);
+            (u64::from_ne_bytes(*tag) == kind).then_some(value)
+        })
+    }
+
+    /// The program's entry point.
+    pub(crate) fn entry(&self) -> Option<u64> {
+        self.get(AT_ENTRY)
+    }
+
+    /// Address and number of the program headers.
+    pub(crate) fn program_headers(&self) -> Option<(u64, usize)> {
+        Some((self.get(AT_PHDR)?, usize::try_from(self.get(AT_PHNUM)?).ok()?))
+    }
+}
+
+/// Fields of `/proc/PID/stat` behind the name in parentheses; index 0 is field 3, the state.
+fn stat_fields(pid: i32) -> io::Result<Vec<String>> {
+    let text = String::from_utf8_lossy(&read_bounded(&format!("/proc/{pid}/stat"))?).into_owned();
+    let tail = text.rsplit_once(')').map_or("", |(_, tail)| tail);
+    Ok(tail.split_whitespace().map(str::to_owned).collect())
+}
+
+fn number(fields: &[String], field: usize) -> Option<u64> {
+    fields.get(field.checked_sub(3)?)?.parse().ok()
+}
+
+/// Where the arguments and the environment stand, at the top of the main thread's stack:
+/// field 48, `arg_start`.
+pub(crate) fn argument_start(pid: i32) -> Option<u64> {
+    number(&stat_fields(pid).ok()?, 48).filter(|address| *address != 0)
+}
+
+/// Start and CPU times: fields 14, 15 and 22, in clock ticks.
+pub(crate) fn times(pid: i32) -> io::Result<ProcessTimes> {
+    let fields = stat_fields(pid)?;
+    // SAFETY: asks the C library for a constant.
+    let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
+    let seconds = |field| {
+        let ticked = number(&fields, field).unwrap_or(0).checked_div(ticks).unwrap_or(0);
+        u32::try_from(ticked).unwrap_or(u32::MAX)
+    };
+    let boot = boot_time_s()?;
+    Ok(ProcessTimes {
+        create_s: boot.saturating_add(seconds(22)),
+        user_s: seconds(14),
+        kernel_s: seconds(15),
+    })
+}
+
+fn boot_time_s() -> io::Result<u32> {
+    let text = String::from_utf8_lossy(&read_bounded("/proc/stat")?).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("btime "));
+    line.and_then(|number| number.trim().parse().ok())
+        .ok_or_else(|| io::Error::other("no btime in /proc/stat"))
+}
+
+/// Name of a thread.
+pub(crate) fn thread_name(pid: i32, tid: i32) -> Option<String> {
+    let bytes = read_bounded(&format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
+}
+
+/// What is done to a file's bytes before they are written.
+type Change = fn(&[u8]) -> Vec<u8>;
+
+/// The usual Linux streams, scrubbed.
+pub(crate) fn streams(pid: i32, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {
+    let plain: Change = <[u8]>::to_vec;
+    let of_process = [
+        (stream_type::LINUX_PROC_STATUS, "status", plain),
+        (stream_type::LINUX_MAPS, "maps", plain),
+        (stream_type::LINUX_AUXV, "auxv", plain),
+        (stream_type::LINUX_CMD_LINE, "cmdline", scrub::command_line),
+        (stream_type::LINUX_ENVIRON, "environ", scrub::environment),
+    ];
+    let mut sources: Vec<(u32, String, Change)> = of_process
+        .into_iter()
+        .map(|(kind, name, change)| (kind, format!("/proc/{pid}/{name}"), change))
+        .collect();
+    sources.push((stream_type::LINUX_CPU_INFO, "/proc/cpuinfo".to_owned(), plain));
+    let release = ["/etc/lsb-release", "/etc/os-release"];
+    let release = release.into_iter().find(|path| std::path::Path::new(path).exists());
+    sources.extend(release.map(|path| (stream_type::LINUX_LSB_RELEASE, path.to_owned(), plain)));
+    let mut streams = Vec::new();
+    for (kind, path, change) in sources {
+        let bytes = soft_errors.keep(read_bounded(&path), "file_not_read", &path);
+        streams.extend(bytes.map(|bytes| (kind, change(&bytes))));
+    }
+    streams
+}
+
+/// The machine.
+pub(crate) fn system_info(soft_errors: &mut SoftErrors) -> SystemInfo {
+    let text = soft_errors.keep(read_bounded("/proc/cpuinfo"), "file_not_read", "/proc/cpuinfo");
+    let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+    let value = |name: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            (key.trim() == name).then(|| value.trim())
+        })
+    };
+    let mut vendor = [0; 12];
+    for (to, from) in vendor.iter_mut().zip(value("vendor_id").unwrap_or("").bytes()) {
+        *to = from;
+    }
+    let processors = text.lines().filter(|line| line.starts_with("processor")).count();
+    let (os_text, release) = uname();
+    SystemInfo {
+        family: value("cpu family").and_then(|v| v.parse().ok()).unwrap_or(0),
+        model: value("model").and_then(|v| v.parse().ok()).unwrap_or(0),
+        stepping: value("stepping").and_then(|v| v.parse().ok()).unwrap_or(0),
+        processors: u8::try_from(processors).unwrap_or(u8::MAX),
+        kernel_version: kernel_version(&release),
+        os_text,
+        vendor,
+    }
+}
+
+/// `uname(2)` without the host's name: the text for the dump, and the release.
+pub(crate) fn uname() -> (String, String) {
+    // SAFETY: zero is a valid value; the call fills the structure.
+    let names = unsafe {
+        let mut names: libc::utsname = std::mem::zeroed();
+        libc::uname(&raw mut names);
+        names
+    };
+    let text = |field: &[libc::c_char]| {
+        let bytes: Vec<u8> =
+            field.iter().map(|c| c.to_ne_bytes()[0]).take_while(|b| *b != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let release = text(&names.release);
+    let all = [text(&names.sysname), release.clone(), text(&names.version), text(&names.machine)];
+    (all.join(" "), release)
+}
+
+fn kernel_version(release: &str) -> [u32; 3] {
+    let mut version = [0; 3];
+    let numbers = release.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    for (to, from) in version.iter_mut().zip(numbers) {
+        *to = from.parse().unwrap_or(0);
+    }
+    version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_version_is_its_first_three_numbers() {
+        assert_eq!(kernel_version("6.18.44-fc-v657"), [6, 18, 44]);
+        assert_eq!(kernel_version("6.1"), [6, 1, 0]);
+    }
+
+    #[test]
+    fn facts_of_this_very_process_can_be_read() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert!(times(pid).unwrap().create_s > 1_500_000_000);
+        assert!(argument_start(pid).is_some());
+        let auxv = AuxiliaryVector::read(pid).unwrap();
+        assert!(auxv.entry().is_some() && auxv.program_headers().is_some());
+    }
+}

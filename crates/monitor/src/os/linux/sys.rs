@@ -1,0 +1,199 @@
+//! System calls that the standard library does not have, each with a safe face.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Instant;
+
+use libc::{c_int, c_long, c_void, pid_t};
+
+fn check(result: c_long) -> io::Result<c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Fills `buffer` from another process, wholly or not at all.
+pub(crate) fn vm_read(pid: pid_t, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let remote_base = std::ptr::with_exposed_provenance_mut::<c_void>(
+        usize::try_from(address).unwrap_or(usize::MAX),
+    );
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote = libc::iovec { iov_base: remote_base, iov_len: buffer.len() };
+    // SAFETY: `local` is the caller's buffer; `remote` is only meant for the other process.
+    let got = unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) };
+    let got = usize::try_from(check(got.try_into().unwrap_or(-1))?).unwrap_or(0);
+    if got == buffer.len() { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EFAULT)) }
+}
+
+/// Sends one message.
+pub(crate) fn send(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
+    let (fd, flags) = (socket.as_raw_fd(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+    // SAFETY: the slice is valid for its length.
+    let sent = unsafe { libc::send(fd, message.as_ptr().cast(), message.len(), flags) };
+    check(sent.try_into().unwrap_or(-1)).map(|_| ())
+}
+
+/// Receives one message; an error at the end of the connection or after the deadline.
+pub(crate) fn receive_before(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
+    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).as_millis());
+    let timeout = left.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX));
+    if !wait_readable(&[socket.as_raw_fd()], timeout)?.contains(&true) {
+        return Err(io::Error::from(io::ErrorKind::TimedOut));
+    }
+    // SAFETY: the slice is valid for its length.
+    let got = unsafe {
+        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+    };
+    match check(got.try_into().unwrap_or(-1))? {
+        0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+        bytes => Ok(usize::try_from(bytes).unwrap_or(0)),
+    }
+}
+
+/// Waits for descriptors; tells which are readable, closed, or (for a pidfd) ended.
+pub(crate) fn wait_readable(fds: &[c_int], timeout_ms: c_int) -> io::Result<Vec<bool>> {
+    let new = |fd: &c_int| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 };
+    let mut polls: Vec<libc::pollfd> = fds.iter().map(new).collect();
+    loop {
+        let count = libc::nfds_t::try_from(polls.len()).unwrap_or(0);
+        // SAFETY: the vector holds `count` entries.
+        let ready = unsafe { libc::poll(polls.as_mut_ptr(), count, timeout_ms) };
+        if ready >= 0 {
+            return Ok(polls.iter().map(|poll| poll.revents != 0).collect());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// A descriptor that becomes readable when the process ends.
+pub(crate) fn pidfd_open(pid: pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: takes plain numbers; the answer is a new descriptor that nobody else owns.
+    unsafe {
+        let fd = check(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
+        Ok(std::os::fd::FromRawFd::from_raw_fd(c_int::try_from(fd).unwrap_or(-1)))
+    }
+}
+
+/// Process id of whoever made the socket pair.
+pub(crate) fn peer_pid(socket: &OwnedFd) -> io::Result<pid_t> {
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or(0);
+    // SAFETY: place and size belong together.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut size,
+        )
+    };
+    check(result.into()).map(|_| credentials.pid)
+}
+
+fn ptrace(request: libc::c_uint, tid: pid_t, data: usize) -> io::Result<c_long> {
+    let data = std::ptr::without_provenance_mut::<c_void>(data);
+    // SAFETY: none of the requests used with this function writes to our memory.
+    check(unsafe { libc::ptrace(request, tid, std::ptr::null_mut::<c_void>(), data) })
+}
+
+/// Attaches without stopping.
+pub(crate) fn ptrace_seize(tid: pid_t) -> io::Result<()> {
+    ptrace(libc::PTRACE_SEIZE, tid, 0).map(|_| ())
+}
+
+/// Asks a seized thread to stop.
+pub(crate) fn ptrace_interrupt(tid: pid_t) -> io::Result<()> {
+    ptrace(libc::PTRACE_INTERRUPT, tid, 0).map(|_| ())
+}
+
+/// Lets a stopped thread go on, with the signal that it was about to receive (0 = none).
+pub(crate) fn ptrace_detach(tid: pid_t, signal: c_int) -> io::Result<()> {
+    ptrace(libc::PTRACE_DETACH, tid, usize::try_from(signal).unwrap_or(0)).map(|_| ())
+}
+
+/// General registers of a stopped thread.
+pub(crate) fn ptrace_registers(tid: pid_t) -> io::Result<libc::user_regs_struct> {
+    let mut registers = std::mem::MaybeUninit::<libc::user_regs_struct>::zeroed();
+    let null = std::ptr::null_mut::<c_void>();
+    // SAFETY: the place has the size that the request fills; zeros are a valid value.
+    unsafe {
+        check(libc::ptrace(libc::PTRACE_GETREGS, tid, null, registers.as_mut_ptr()))?;
+        Ok(registers.assume_init())
+    }
+}
+
+/// FXSAVE area of a stopped thread.
+pub(crate) fn ptrace_fxsave(tid: pid_t) -> io::Result<[u8; 512]> {
+    let mut area = [0_u8; 512];
+    let null = std::ptr::null_mut::<c_void>();
+    // SAFETY: `user_fpregs_struct` is 512 bytes on x86-64 (sys/user.h).
+    check(unsafe { libc::ptrace(libc::PTRACE_GETFPREGS, tid, null, area.as_mut_ptr()) })?;
+    Ok(area)
+}
+
+/// What `waitpid` says of a traced thread, without waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Nothing yet.
+    Running,
+    /// It stopped; `signal` is what it was about to receive (0 = our interrupt).
+    Stopped {
+        /// To be given back at detach.
+        signal: c_int,
+    },
+    /// It is gone.
+    Gone,
+}
+
+/// Looks whether a traced thread has stopped.
+pub(crate) fn wait_thread(tid: pid_t) -> Wait {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place.
+    let got = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
+    if got == 0 {
+        return Wait::Running;
+    }
+    if got < 0 || !libc::WIFSTOPPED(status) {
+        return Wait::Gone;
+    }
+    let is_event = (status >> 16) != 0;
+    Wait::Stopped { signal: if is_event { 0 } else { libc::WSTOPSIG(status) } }
+}
+
+/// Unblocks all signals, ignores `SIGPIPE`, and closes all descriptors from `first` on.
+pub(crate) fn clean_start(first: libc::c_uint) {
+    // SAFETY: changes this process's own signal mask, dispositions and descriptors, before
+    // anything else runs in it.
+    unsafe {
+        let mut empty = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(empty.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, empty.as_ptr(), std::ptr::null_mut());
+        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        libc::prctl(libc::PR_SET_NAME, c"lw-monitor".as_ptr());
+        if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) != 0 {
+            for fd in first..1024 {
+                libc::close(c_int::try_from(fd).unwrap_or(-1));
+            }
+        }
+    }
+}
+
+/// Takes a descriptor that this process inherited.
+///
+/// # Errors
+/// When it is not open.
+pub(crate) fn inherited(fd: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: asks only whether the number is open.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into())?;
+    // SAFETY: open (checked), and taken once, at the start of the process.
+    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,188 @@
+//! One crash, from the request to the finished report in `pending/`.
+
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use lastwords_capture::protocol::CrashRequest;
+use lastwords_capture::shared::{Annotation, AreaReader};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::document::{Document, annotation_value, attachment_document, signal_document};
+use crate::dump_file::DumpFile;
+use crate::os::linux::LinuxSnapshot;
+use crate::signal_names::signal_name;
+use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
+use crate::soft_errors::SoftErrors;
+use crate::spool::Entry;
+use crate::uuid::{new_uuid, parse_uuid, uuid_text};
+use crate::write::{DumpWriter, Labels, MINIDUMP_FLAGS};
+
+/// Where a report ended, and what to tell on stderr.
+#[derive(Debug)]
+pub struct Finished {
+    /// One line, without line break.
+    pub line: String,
+    /// The report's directory, when there is one.
+    pub path: Option<PathBuf>,
+}
+
+/// Makes the report of a crash. The process runs on when this returns.
+#[must_use]
+pub fn write_report(
+    request: &CrashRequest,
+    area: &AreaReader,
+    socket: Option<OwnedFd>,
+) -> Finished {
+    let what = format!("{} in thread {}", signal_name(request.signal()), request.tid);
+    match Report::start(request, area) {
+        Ok(report) => report.finish(request, area, socket, &what),
+        Err((place, error)) => Finished {
+            line: format!(
+                "lastwords: {what}: no report, {place} cannot be written: {error}. Free some \
+                 space, or choose another dump_dir"
+            ),
+            path: None,
+        },
+    }
+}
+
+/// What the SDK wrote into the shared area.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    spool_dir: PathBuf,
+    report: Value,
+    attachments: Vec<PathBuf>,
+}
+
+struct Report {
+    entry: Entry,
+    id: [u8; 16],
+    document: Document,
+    attachments: Vec<PathBuf>,
+    soft_errors: SoftErrors,
+}
+
+impl Report {
+    /// Makes the directory and a first `report.json`, so that even a crash of the monitor
+    /// leaves something.
+    fn start(request: &CrashRequest, area: &AreaReader) -> Result<Self, (String, io::Error)> {
+        let mut soft_errors = SoftErrors::default();
+        let config = soft_errors.keep(area.config(), "settings_not_read", "shared area");
+        let config: Config = serde_json::from_slice(&config.unwrap_or_default())
+            .inspect_err(|error| soft_errors.add("settings_not_read", "shared area", error))
+            .unwrap_or_default();
+        let spool = config.spool_dir;
+        let id = new_uuid().map_err(|error| ("a random id".to_owned(), error))?;
+        let place = || spool.join("new").display().to_string();
+        let entry = Entry::create(&spool, &uuid_text(id)).map_err(|error| (place(), error))?;
+        let document = Document::new(request, id, config.report);
+        let attachments = config.attachments;
+        let report = Self { entry, id, document, attachments, soft_errors };
+        report.save().map_err(|error| (place(), error))?;
+        Ok(report)
+    }
+
+    fn save(&self) -> io::Result<()> {
+        self.entry.replace_file("report.json", &self.document.to_bytes())
+    }
+
+    fn finish(
+        mut self,
+        request: &CrashRequest,
+        area: &AreaReader,
+        socket: Option<OwnedFd>,
+        what: &str,
+    ) -> Finished {
+        let annotations = area.annotations();
+        self.note_annotations(&annotations);
+        self.dump(request, area, socket, &annotations);
+        self.attach();
+        self.document.set("soft_errors", self.soft_errors.to_json());
+        let saved = self.save();
+        let id = uuid_text(self.id);
+        let unfinished = self.entry.path("");
+        match self.entry.commit() {
+            Ok(path) => {
+                let mut line = format!("lastwords: {what}: report {id} in {}", path.display());
+                if let Err(error) = saved {
+                    let _ = write!(line, " is incomplete: {error}");
+                }
+                Finished { line, path: Some(path) }
+            }
+            Err(error) => Finished {
+                line: format!(
+                    "lastwords: {what}: the report stays in {} until the next start: {error}",
+                    unfinished.display()
+                ),
+                path: Some(unfinished),
+            },
+        }
+    }
+
+    fn note_annotations(&mut self, annotations: &[Annotation]) {
+        for annotation in annotations {
+            self.document.set_in("annotations", &annotation.key, annotation_value(annotation));
+            let place = || format!("annotation {}", annotation.key);
+            if annotation.is_cut {
+                self.soft_errors.add("annotation_cut", place(), "longer than 3,900 bytes");
+            }
+            if annotation.is_torn {
+                self.soft_errors.add("annotation_torn", place(), "it was being written");
+            }
+        }
+    }
+
+    fn dump(
+        &mut self,
+        request: &CrashRequest,
+        area: &AreaReader,
+        socket: Option<OwnedFd>,
+        annotations: &[Annotation],
+    ) {
+        let (snapshot, crash) = LinuxSnapshot::take(request, socket, &mut self.soft_errors);
+        self.note_crash(&crash, &snapshot);
+        let labels = Labels {
+            report_id: self.id,
+            client_id: parse_uuid(self.document.text("client_id")),
+            annotations: annotations.iter().map(|a| (a.key.clone(), a.value.clone())).collect(),
+        };
+        let python = area
+            .python()
+            .map(|(runtime_address, version)| PythonTarget { runtime_address, version });
+        let time_s = u32::try_from(request.time_ns.div_euclid(1_000_000_000)).unwrap_or(u32::MAX);
+        let size = self
+            .entry
+            .new_file("dump.dmp")
+            .and_then(|file| DumpFile::new(file, time_s, MINIDUMP_FLAGS))
+            .and_then(|dump| {
+                let writer = DumpWriter::new(&snapshot, dump, &mut self.soft_errors);
+                writer.write(&crash, python, &labels).finish()
+            });
+        drop(snapshot);
+        if let Some(size) = self.soft_errors.keep(size, "dump_not_written", "dump.dmp") {
+            let dump = json!({"file": "dump.dmp", "size_bytes": size, "kind": "mini"});
+            self.document.set("dump", dump);
+        }
+    }
+
+    fn note_crash(&mut self, crash: &Crash, snapshot: &dyn ProcessSnapshot) {
+        self.document.set_in("mechanism", "signal", signal_document(crash));
+        let (threads, memory) = snapshot.rungs();
+        self.document.set("capture", json!({"threads": threads, "memory": memory}));
+    }
+
+    fn attach(&mut self) {
+        let mut list = Vec::new();
+        for path in std::mem::take(&mut self.attachments) {
+            let place = path.display().to_string();
+            let copied = self.entry.attach(&path);
+            let copied = self.soft_errors.keep(copied, "attachment_not_copied", place);
+            list.extend(copied.map(|attachment| attachment_document(&attachment)));
+        }
+        self.document.set("attachments", Value::Array(list));
+    }
+}

@@ -1,0 +1,88 @@
+//! A stopped process as the dump writer sees it, the same on every operating system.
+
+use lastwords_format::context::amd64::Registers;
+use lastwords_format::streams::exception::Access;
+use lastwords_format::streams::linux_dso_debug::DsoDebug;
+use lastwords_format::streams::memory_info_list::Region;
+use lastwords_format::streams::misc_info::ProcessTimes;
+use lastwords_format::streams::module_list::Module;
+use lastwords_format::streams::system_info::SystemInfo;
+use lastwords_pyframes::Memory;
+
+use crate::soft_errors::SoftErrors;
+
+/// One thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadSnapshot {
+    /// Kernel thread id.
+    pub id: u32,
+    /// Its name; `None` when it could not be read.
+    pub name: Option<String>,
+    /// Its registers; `None` when it could not be stopped. Those of the crashing thread are
+    /// the registers at the fault.
+    pub registers: Option<Registers>,
+}
+
+/// The event that the dump is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crash {
+    /// The crashing thread.
+    pub thread_id: u32,
+    /// Signal number.
+    pub signal: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// Fault address; `None` for signals that have none.
+    pub address: Option<u64>,
+    /// What the instruction did there; known for page faults.
+    pub access: Option<Access>,
+    /// Registers at the fault.
+    pub registers: Registers,
+}
+
+/// Where the interpreter's state stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PythonTarget {
+    /// Address of `_PyRuntime`.
+    pub runtime_address: u64,
+    /// `PY_VERSION_HEX`.
+    pub version: u32,
+}
+
+/// A stopped process. Dropping it lets the process run on.
+pub trait ProcessSnapshot {
+    /// Its process id.
+    fn pid(&self) -> u32;
+
+    /// Its threads, the crashing one first.
+    fn threads(&self) -> &[ThreadSnapshot];
+
+    /// Its memory.
+    fn memory(&self) -> &dyn Memory;
+
+    /// Its address space, by address.
+    fn regions(&self) -> &[Region];
+
+    /// The part of a thread's stack that belongs into a dump, `None` when `stack_pointer` is
+    /// in no readable region: start (with what the ABI keeps below the stack pointer), end.
+    fn stack_bounds(&self, stack_pointer: u64) -> Option<(u64, u64)>;
+
+    /// Its modules, the main executable first.
+    fn modules(&self, soft_errors: &mut SoftErrors) -> Vec<Module>;
+
+    /// The machine.
+    fn system_info(&self, soft_errors: &mut SoftErrors) -> SystemInfo;
+
+    /// CPU and start times.
+    fn times(&self, soft_errors: &mut SoftErrors) -> Option<ProcessTimes>;
+
+    /// Streams that only this operating system has: stream type, bytes. Scrubbed.
+    fn platform_streams(&self, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)>;
+
+    /// The dynamic linker's list.
+    fn dso_debug(&self, memory: &dyn Memory, soft_errors: &mut SoftErrors) -> Option<DsoDebug>;
+
+    /// How threads and memory were reached, for the report: `ptrace` or `none`;
+    /// `process_vm_readv`, `proc_mem` or `served`.
+    fn rungs(&self) -> (&'static str, &'static str);
+}
