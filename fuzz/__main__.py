@@ -1,0 +1,159 @@
+"""`python -m fuzz`: damage, read, keep what the reader could not bear."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fuzz.damage import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPOSITORY = Path(__file__).parents[1]
+FINDINGS = REPOSITORY / "fuzz/findings"
+DEADLINE_S = 20.0
+EXPECTED = "dump_"
+"""What the codes of orderly refusals begin with; anything else but `ok` is a finding."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """The child, started anew when it died."""
+
+    process: subprocess.Popen[str] | None = None
+
+    def read(self, line: str) -> str:
+        """The child's answer, or how it failed."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fuzz.reader"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=REPOSITORY,
+            )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], DEADLINE_S)[0]:
+            self.end()
+            return f"no answer within {DEADLINE_S:g} s"
+        answer = self.process.stdout.readline().strip()
+        return answer or f"died with status {self.process.wait()}"
+
+    def end(self) -> None:
+        """End the child."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a target's inputs led to."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    findings: int = 0
+
+
+def _seeds(folder: Path) -> Path:
+    """Real files: the corpus, unpacked."""
+    archive = Path(
+        os.environ.get("LASTWORDS_CORPUS", REPOSITORY / "../shared/corpus/corpus.tar.xz")
+    )
+    if not archive.is_file():
+        sys.exit(f"error: no dumps to damage: {archive} is missing\nhint: set LASTWORDS_CORPUS")
+    with tarfile.open(archive) as packed:
+        wanted = [m for m in packed.getmembers() if m.name.endswith((".dmp", ".sym"))]
+        packed.extractall(folder, members=wanted, filter="data")
+    return folder
+
+
+def _damage_dump(dumps: list[Path], scratch: Path, chance: random.Random) -> list[Path]:
+    target = scratch / "input.dmp"
+    target.write_bytes(damaged(chance.choice(dumps).read_bytes(), chance))
+    return [target]
+
+
+def _damage_symbols(
+    symbols: list[Path], dumps: list[Path], scratch: Path, chance: random.Random
+) -> list[Path]:
+    """A whole dump, with a damaged symbol file that may belong to it."""
+    source = chance.choice(symbols)
+    near = [
+        dump for dump in dumps if dump.parts[:-2] == source.parts[: len(dump.parts) - 2]
+    ] or dumps
+    target = scratch / "symbols" / source.name
+    target.parent.mkdir(exist_ok=True)
+    for old in target.parent.iterdir():
+        old.unlink()
+    head, newline, rest = source.read_bytes().partition(b"\n")
+    target.write_bytes(head + newline + damaged(rest or b"\n", chance))
+    return [chance.choice(near), target.parent]
+
+
+def _run(
+    name: str, make: Callable[[random.Random], list[Path]], seconds: float, seed: int
+) -> Tally:
+    reader, tally, number = Reader(), Tally(), 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        number += 1
+        parts = make(random.Random(f"{name} {seed} {number}"))
+        answer = reader.read("\t".join(map(str, parts)))
+        tally.answers[answer] += 1
+        if answer != "ok" and not answer.startswith(EXPECTED):
+            tally.findings += 1
+            _keep(f"{name}-{seed}-{number}", parts, answer)
+    reader.end()
+    return tally
+
+
+def _keep(name: str, parts: list[Path], answer: str) -> None:
+    folder = FINDINGS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "answer.txt").write_text(answer + "\n")
+    for part in parts:
+        for file in [part] if part.is_file() else part.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+    print(f"FINDING: {answer}; kept in {folder.relative_to(REPOSITORY)}", flush=True)
+
+
+def main() -> None:
+    """Run both targets; end with status 1 if there was a finding."""
+    seconds = float(os.environ.get("FUZZ_SECONDS", "60"))
+    seed = int(os.environ.get("FUZZ_SEED", time.time_ns() % 10**9))
+    with tempfile.TemporaryDirectory() as text:
+        scratch = Path(text)
+        seeds = _seeds(scratch / "seeds")
+        dumps, symbols = sorted(seeds.rglob("*.dmp")), sorted(seeds.rglob("*.sym"))
+        dumps = [dump for dump in dumps if dump.stat().st_size]
+        print(f"FUZZ_SEED={seed}, {len(dumps)} dumps, {len(symbols)} symbol files", flush=True)
+        targets: dict[str, Callable[[random.Random], list[Path]]] = {
+            "dump": lambda chance: _damage_dump(dumps, scratch, chance),
+            "symbols": lambda chance: _damage_symbols(symbols, dumps, scratch, chance),
+        }
+        findings = 0
+        for name, make in targets.items():
+            tally = _run(name, make, seconds, seed)
+            findings += tally.findings
+            print(
+                f"{name}: {sum(tally.answers.values())} inputs, {dict(tally.answers)}", flush=True
+            )
+    sys.exit(1 if findings else 0)
+
+
+if __name__ == "__main__":
+    main()
