@@ -20,6 +20,8 @@ const MAX_ENTRIES: usize = 200_000;
 /// Folders below each other.
 const MAX_DEPTH: usize = 16;
 
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
 /// A file that could be a module's symbols.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
@@ -157,7 +159,7 @@ impl Identified {
 fn identify(path: &Path) -> Option<Identified> {
     let file = MappedFile::open(path, Links::Follow).ok()?;
     let file_name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    if file.starts_with(b"\x7fELF") {
+    if file.starts_with(ELF_MAGIC) {
         let build_id = ElfImage::parse(file).ok()?.build_id().map(<[u8]>::to_vec);
         let candidate = Candidate {
             path: path.to_owned(),
@@ -180,6 +182,15 @@ fn identify(path: &Path) -> Option<Identified> {
     };
     let names = leaf(&name).map(str::to_owned).into_iter().chain(file_name).collect();
     Some(Identified { candidate, names, build_id: None, debug_id: Some(debug_id) })
+}
+
+/// What a file is, after its first bytes.
+pub(crate) fn kind_of(path: &Path) -> Option<CandidateKind> {
+    let file = MappedFile::open(path, Links::Follow).ok()?;
+    if file.starts_with(ELF_MAGIC) {
+        return Some(CandidateKind::Elf);
+    }
+    file.starts_with(b"MODULE ").then_some(CandidateKind::Breakpad)
 }
 
 impl Index {

@@ -9,7 +9,7 @@ const MAX_MANGLED_BYTES: usize = 64 << 10;
 /// A demangled name is cut to this; real template names reach some 100 KiB.
 const MAX_DEMANGLED_BYTES: usize = 64 << 10;
 /// Nesting of templates and expressions.
-const RECURSION_LIMIT: u32 = 192;
+const RECURSION_LIMIT: u32 = 96;
 
 /// Demangles a C++ (Itanium) or Rust (legacy and v0) name; anything else comes back as it is.
 ///

@@ -49,6 +49,26 @@ pub(crate) fn locate(catalog: &Catalog, may_open_local: bool, module: &ModuleId)
     search.finish()
 }
 
+/// Opens one file, whatever its id, with the files that belong to it beside it.
+pub(crate) fn open_file(path: &Path) -> Located {
+    let catalog = Catalog::new(Vec::new());
+    let mut module = ModuleId::default();
+    if let Ok(Some(image)) = open_elf(path, Links::Follow) {
+        module = ModuleId::with_build_id("", image.build_id().unwrap_or_default());
+    }
+    let mut search = Search {
+        catalog: &catalog,
+        module: &module,
+        may_open_local: true,
+        found: Found::default(),
+    };
+    match crate::catalog::kind_of(path) {
+        Some(CandidateKind::Breakpad) => search.open_breakpad(path),
+        _ => search.open_elf(path, Links::Follow),
+    }
+    search.finish()
+}
+
 #[derive(Default)]
 struct Found {
     /// Has code, and with it `.eh_frame`.
@@ -102,7 +122,7 @@ impl Search<'_> {
                 return self.fail(ModuleStatus::Malformed { path: path.to_owned(), reason });
             }
         };
-        if !image.build_id().is_some_and(|build_id| self.module.is_build_id(build_id)) {
+        if !self.module.is_build_id(image.build_id().unwrap_or_default()) {
             return self.fail(self.mismatch(path, image.build_id().map(hex)));
         }
         let image = Arc::new(image);

@@ -1,13 +1,13 @@
 //! The door: modules in, functions, files and lines out.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::breakpad::BreakpadSymbols;
 use crate::catalog::Catalog;
 use crate::elf::ElfSymbols;
-use crate::locate::{Located, locate};
+use crate::locate::{Located, locate, open_file};
 use crate::module::ModuleId;
 use crate::status::{ModuleStatus, SourceProblem};
 
@@ -73,6 +73,13 @@ impl ModuleSymbols {
             status: located.status.unwrap_or(ModuleStatus::Missing),
             remembered: Mutex::default(),
         }
+    }
+
+    /// Opens one ELF or `.sym` file without asking for its id, and what belongs to it beside it
+    /// (split DWARF, supplementary file). What cannot be read is told by
+    /// [`ModuleSymbols::status`].
+    pub fn open(path: &Path) -> Self {
+        Self::new(open_file(path))
     }
 
     /// The module's ELF file and debug file.

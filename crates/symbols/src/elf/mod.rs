@@ -115,21 +115,24 @@ impl ElfSymbols {
         }
     }
 
-    /// Fills the outermost function from the symbol tables where DWARF has no name for it.
+    /// Fills the outermost function from the symbol tables where DWARF has no name for it, or
+    /// only an unqualified one: C++ functions with internal linkage have no linkage name there.
     fn add_symbol(&self, address: u64, found: &mut Symbolication) {
-        if found.function_rva.is_some() && found.frames.last().is_some_and(|f| f.function.is_some())
-        {
-            return;
-        }
         let symbol = self.tables().iter().find_map(|(file, table)| table.find(file, address));
         let Some(symbol) = symbol else { return };
-        found.function_rva.get_or_insert(symbol.address);
+        let start = *found.function_rva.get_or_insert(symbol.address);
         match found.frames.last_mut() {
-            Some(frame) if frame.function.is_some() => {}
-            Some(frame) => frame.function = Some(symbol.name),
+            Some(frame) if frame.function.is_none() => frame.function = Some(symbol.demangled()),
+            Some(frame) if start == symbol.address && symbol.is_mangled() => {
+                let is_same = |name: &String| symbol.demangled_base().contains(name.as_str());
+                if frame.function.as_ref().is_some_and(is_same) {
+                    frame.function = Some(symbol.demangled_base());
+                }
+            }
+            Some(_) => {}
             None => found
                 .frames
-                .push(SourceFrame { function: Some(symbol.name), ..SourceFrame::default() }),
+                .push(SourceFrame { function: Some(symbol.demangled()), ..SourceFrame::default() }),
         }
     }
 

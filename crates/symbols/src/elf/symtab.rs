@@ -12,9 +12,26 @@ const MAX_SYMBOLS: usize = 16 << 20;
 
 /// A function after the symbol tables.
 pub(crate) struct NamedSymbol {
-    pub(crate) name: String,
+    /// As the linker knows it.
+    name: String,
     /// In the file's own address space.
     pub(crate) address: u64,
+}
+
+impl NamedSymbol {
+    pub(crate) fn is_mangled(&self) -> bool {
+        self.name.starts_with("_Z") || self.name.starts_with("_R")
+    }
+
+    pub(crate) fn demangled(&self) -> String {
+        demangle(&self.name).into_owned()
+    }
+
+    /// The name without the suffix of a compiler's clone (`.cold`, `.part.0`, `.constprop.1`).
+    pub(crate) fn demangled_base(&self) -> String {
+        let base = self.name.split_once('.').map_or(self.name.as_str(), |(base, _)| base);
+        demangle(base).into_owned()
+    }
 }
 
 /// The functions of one file, sorted by address. Names stay in the file.
@@ -69,7 +86,7 @@ impl SymbolTable {
         }
         let end = entry.name_offset.checked_add(entry.name_len)?;
         let name = String::from_utf8_lossy(file.get(entry.name_offset..end)?);
-        Some(NamedSymbol { name: demangle(&name).into_owned(), address: entry.address })
+        Some(NamedSymbol { name: name.into_owned(), address: entry.address })
     }
 }
 

@@ -1,0 +1,3 @@
+#pragma once
+
+long call_back(long (*visit)(long), long depth);
