@@ -55,8 +55,8 @@ def run(work: Work) -> StepResult:
 def _command(work: Work) -> list[str]:
     settings = work.settings
     symbols = [item for path in settings.symbols for item in ("--symbols", path)]
-    local = "--local-modules" if settings.is_local_allowed else "--no-local-modules"
-    return [*settings.analyze_command, "--json", local, *symbols]
+    local = [] if settings.is_local_allowed else ["--no-local-modules"]
+    return [*settings.analyze_command, "--json", *local, *symbols]
 
 
 def _failed(child: ChildResult) -> StepResult:
