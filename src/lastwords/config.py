@@ -157,7 +157,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The spool directory. Made when missing (mode 0700). Default: "
         "`$XDG_STATE_HOME/lastwords/PRODUCT`; `~/.local/state` stands in for an unset variable.",
     ),
-    Setting("enabled", _flag, True, "", "Off: no hook, no handler, no monitor."),  # noqa: FBT003
+    Setting("enabled", _flag, True, "", "`0`: no hook, no handler, no monitor."),  # noqa: FBT003
     Setting(
         "hang_timeout", _number(0.1, 86_400), None, "seconds",
         "Accepted and checked, but hang detection is not available in this version: "
