@@ -12,12 +12,12 @@ mod support;
 use lastwords_format::streams::python::{FrameOwner, PythonFrame, PythonStream, PythonThread};
 use lastwords_pyframes::{Limits, RecordingMemory, read_python};
 use serde_json::{Value, json};
-use support::{Interpreter, Victim, interpreters};
+use support::{Interpreter, Victim, victims};
 
 /// Runs `check` on the stopped victim of every interpreter.
 fn for_each_victim(check: impl Fn(&Interpreter, &Victim)) {
-    for interpreter in interpreters() {
-        check(&interpreter, &Victim::start(&interpreter));
+    for (interpreter, victim) in victims() {
+        check(interpreter, victim);
     }
 }
 
@@ -205,5 +205,28 @@ fn the_stream_survives_its_encoding() {
     for_each_victim(|_, victim| {
         let stream = victim.read().stream;
         assert_eq!(PythonStream::decode(&stream.encode()), Ok(stream));
+    });
+}
+
+#[test]
+fn other_interpreters_are_read_too() {
+    for_each_victim(|interpreter, victim| {
+        let stream = victim.read().stream;
+        let inner = stream.threads.iter().find(|thread| thread.interpreter_id != 0);
+        let inner = inner.expect("a thread of the other interpreter");
+        let places: Vec<_> =
+            inner.frames.iter().map(|frame| (frame.name.as_deref(), frame.line)).collect();
+        let expected = [(Some("inside"), Some(5)), (Some("<module>"), Some(6))];
+        assert_eq!(places, expected, "{interpreter:?}");
+
+        let outer = victim.truth["subinterpreter"].as_u64();
+        let outer = stream.threads.iter().find(|thread| Some(thread.tstate) == outer);
+        let outer = outer.expect("the thread that called it");
+        assert_eq!(outer.thread_id, inner.thread_id);
+        assert_eq!(outer.frames[0].name.as_deref(), Some("run_subinterpreter"));
+        let newest_outer = outer.frames[0].anchor.expect("an anchor");
+        for frame in &inner.frames {
+            assert!(frame.anchor.expect("an anchor") < newest_outer, "it runs deeper in the stack");
+        }
     });
 }

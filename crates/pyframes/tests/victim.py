@@ -14,6 +14,7 @@ caller (CPython 3.11 and later).
 import ctypes
 import gc
 import json
+import os
 import sys
 import threading
 import time
@@ -213,6 +214,33 @@ SCENARIOS = [
 ]  # fmt: skip
 
 
+SUBINTERPRETER_CODE = """if True:
+    import os
+    def inside():
+        os.write({started}, b"!")
+        os.read({never}, 1)
+    inside()
+"""
+
+
+def run_subinterpreter(started, never):
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+    THREAD_STATES["subinterpreter"] = thread_state()
+    code = SUBINTERPRETER_CODE.format(started=started, never=never)
+    interpreters.run_string(interpreters.create(), code)
+
+
+def start_subinterpreter():
+    """A thread that runs another interpreter, and is inside it when this returns."""
+    (has_started, started), (never, _) = os.pipe(), os.pipe()
+    arguments = (started, never)
+    threading.Thread(target=run_subinterpreter, args=arguments, daemon=True).start()
+    os.read(has_started, 1)
+
+
 def run(scenario):
     THREAD_STATES[threading.get_ident()] = thread_state()
     scenario()
@@ -295,10 +323,12 @@ def hold_gil():
 
 
 def main():
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: never outlive the test
     threads = [threading.Thread(target=run, args=(s,), name=s.__name__) for s in SCENARIOS]
     for thread in threads:
         thread.daemon = True
         thread.start()
+    start_subinterpreter()
     stacks = settled(threads)
     for stack in stacks:
         if stack["scenario"] == "pending":
@@ -307,6 +337,7 @@ def main():
         "runtime": ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime")),
         "version": sys.hexversion,
         "main": thread_state(),
+        "subinterpreter": THREAD_STATES["subinterpreter"],
         "threads": stacks,
     }
     with open(sys.argv[1], "w", encoding="utf-8") as file:

@@ -71,7 +71,7 @@ impl Walk<'_, '_> {
                 "the frames lead to {led_to:#x}, the next _PyCFrame to {named:#x}; the latter is followed"
             ));
         }
-        named.or(led_to).filter(|first| *first != 0)
+        named.filter(|first| *first != 0).or(led_to).filter(|first| *first != 0)
     }
 
     /// Walks the frames of one native activation; gives the frame before its entry frame.

@@ -14,6 +14,7 @@ mod interpreters;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lastwords_pyframes::{Limits, Memory, MemoryError, Outcome, Target, read_python};
@@ -138,6 +139,29 @@ impl Victim {
         });
         ranges.into_iter().find(|range| range.contains(&address))
     }
+}
+
+/// A victim of every interpreter, stopped, shared by all tests of the process.
+///
+/// They are children of a thread that lives as long as the process, because the kernel kills
+/// them when the thread that started them ends (`PR_SET_PDEATHSIG` in the script).
+pub fn victims() -> &'static [(Interpreter, Victim)] {
+    static VICTIMS: OnceLock<Vec<(Interpreter, Victim)>> = OnceLock::new();
+    VICTIMS.get_or_init(|| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let start = |interpreter: Interpreter| {
+                let victim = Victim::start(&interpreter);
+                (interpreter, victim)
+            };
+            let victims: Vec<_> = interpreters().into_iter().map(start).collect();
+            sender.send(victims).expect("the test waits");
+            loop {
+                std::thread::park();
+            }
+        });
+        receiver.recv().expect("every victim started")
+    })
 }
 
 impl Drop for Victim {
