@@ -115,7 +115,7 @@ fn start_monitor(session: &mut Session, monitor_path: &str) -> Result<(), ArmErr
     let plan = new_plan(monitor_path, session.area.fd)?;
     let (ours, theirs) =
         spawn::socket_pair().ok_or_else(|| no_memory(&io::Error::last_os_error()))?;
-    let started = spawn::spawn(&plan, theirs);
+    let started = spawn::spawn(&plan, theirs, session.area.fd);
     sys::close(theirs);
     let monitor_pid = started.map_err(|errno| {
         sys::close(ours);
@@ -130,18 +130,16 @@ fn start_monitor(session: &mut Session, monitor_path: &str) -> Result<(), ArmErr
         }
     })?;
     close_socket();
-    publish(plan, ours, monitor_pid);
+    publish(plan, ours, monitor_pid, &session.area);
     session.monitor_path = monitor_path.to_owned();
     Ok(())
 }
 
-fn publish(plan: Plan, socket: c_int, monitor_pid: c_int) {
-    let (device, inode) = sys::identity(socket).unwrap_or((0, 0));
-    ARMED.socket_device.store(device, Ordering::Relaxed);
-    ARMED.socket_inode.store(inode, Ordering::Relaxed);
+fn publish(plan: Plan, socket: c_int, monitor_pid: c_int, area: &Area) {
+    ARMED.set_socket(Some(socket));
+    ARMED.area.store(area.base(), Ordering::Relaxed);
     ARMED.monitor_pid.store(monitor_pid, Ordering::Relaxed);
     ARMED.plan.store(Box::into_raw(Box::new(plan)), Ordering::Release);
-    ARMED.socket.store(socket, Ordering::Release);
     ARMED.pid.store(sys::getpid(), Ordering::Release);
 }
 
@@ -204,10 +202,9 @@ fn give_alternate_stack() {
 }
 
 fn close_socket() {
-    let socket = ARMED.socket.swap(-1, Ordering::AcqRel);
-    let identity =
-        (ARMED.socket_device.load(Ordering::Relaxed), ARMED.socket_inode.load(Ordering::Relaxed));
-    if socket >= 0 && sys::identity(socket) == Some(identity) {
+    let socket = ARMED.socket();
+    ARMED.set_socket(None);
+    if let Some(socket) = socket {
         if ARMED.pid.load(Ordering::Acquire) == sys::getpid() {
             sys::send(socket, &GOODBYE);
         }

@@ -4,14 +4,14 @@
 //! called from here, is only: atomics; memory prepared by `arm`; the stack; and these calls,
 //! all listed in signal-safety(7) or plain system calls: getpid, gettid, clock_gettime,
 //! nanosleep, fstat, close, fcntl, socketpair, send, sendmsg, recv, poll, write, prctl,
-//! sigaction, pthread_sigmask, waitpid, clone, setsid, open, dup2, execveat, execve, _exit,
+//! memfd_create, sigaction, pthread_sigmask, waitpid, clone, setsid, open, dup2, execveat, execve, _exit,
 //! rt_tgsigqueueinfo, tgkill. Not allowed: allocation, locks, formatting, `std::io`, thread
 //! locals with destructors, any Python function, panics.
 //!
 //! The first fatal signal wins; other threads that crash meanwhile wait. Nothing waits longer
 //! than the budget.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 use libc::{c_int, c_void};
 
@@ -19,32 +19,46 @@ use crate::protocol::{
     ANSWER_SIZE, Answer, CRASH_MAGIC, CrashRequest, GENERAL_REGISTERS, READ_HEADER_SIZE, VERSION,
 };
 use crate::spawn::{self, Plan};
-use crate::{context, signals, sys};
+use crate::sys::Held;
+use crate::{context, shared, signals, sys};
 
 /// What `arm` prepared for the handler.
 pub(crate) struct Armed {
     /// The process that armed; a forked child differs and starts its own monitor.
     pub(crate) pid: AtomicI32,
     pub(crate) monitor_pid: AtomicI32,
-    pub(crate) socket: AtomicI32,
-    /// Device and inode of the socket: a host that closes all descriptors may reuse the number.
-    pub(crate) socket_device: AtomicU64,
-    pub(crate) socket_inode: AtomicU64,
     pub(crate) budget_ms: AtomicU32,
     pub(crate) is_quiet: AtomicBool,
     pub(crate) plan: AtomicPtr<Plan>,
+    /// Where the shared area is mapped.
+    pub(crate) area: AtomicPtr<u8>,
+    /// The socket to the monitor; replaced ones are never freed.
+    socket: AtomicPtr<Held>,
 }
 
 pub(crate) static ARMED: Armed = Armed {
     pid: AtomicI32::new(0),
     monitor_pid: AtomicI32::new(0),
-    socket: AtomicI32::new(-1),
-    socket_device: AtomicU64::new(0),
-    socket_inode: AtomicU64::new(0),
     budget_ms: AtomicU32::new(10_000),
     is_quiet: AtomicBool::new(false),
     plan: AtomicPtr::new(std::ptr::null_mut()),
+    area: AtomicPtr::new(std::ptr::null_mut()),
+    socket: AtomicPtr::new(std::ptr::null_mut()),
 };
+
+impl Armed {
+    /// The socket, if its number still means it.
+    pub(crate) fn socket(&self) -> Option<c_int> {
+        // SAFETY: null, or a `Held` that is never freed.
+        unsafe { self.socket.load(Ordering::Acquire).as_ref() }?.get()
+    }
+
+    /// Replaces the socket. Allocates: not for the handler.
+    pub(crate) fn set_socket(&self, fd: Option<c_int>) {
+        let held = fd.map(|fd| Box::into_raw(Box::new(Held::new(fd))));
+        self.socket.store(held.unwrap_or(std::ptr::null_mut()), Ordering::Release);
+    }
+}
 
 /// The thread whose crash is being reported; 0 = none.
 static OWNER: AtomicI32 = AtomicI32::new(0);
@@ -140,7 +154,8 @@ unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_voi
     let request = unsafe { new_request(tid, info, context) };
     let deadline = sys::clock_ns(libc::CLOCK_MONOTONIC).saturating_add(budget_ns());
     let mut outcome = Exchange::MonitorGone;
-    if let Some(socket) = armed_socket(request.pid) {
+    let is_own = request.pid == ARMED.pid.load(Ordering::Acquire);
+    if let Some(socket) = ARMED.socket().filter(|_| is_own) {
         outcome = converse(socket, ARMED.monitor_pid.load(Ordering::Relaxed), &request, deadline);
     }
     if outcome == Exchange::MonitorGone {
@@ -181,21 +196,14 @@ unsafe fn new_request(
     request
 }
 
-/// The socket made by `arm`, if this is the process that armed and the number still means it.
-fn armed_socket(pid: c_int) -> Option<c_int> {
-    let socket = ARMED.socket.load(Ordering::Acquire);
-    let identity =
-        (ARMED.socket_device.load(Ordering::Relaxed), ARMED.socket_inode.load(Ordering::Relaxed));
-    let is_ours = pid == ARMED.pid.load(Ordering::Acquire) && sys::identity(socket)? == identity;
-    is_ours.then_some(socket)
-}
-
 fn converse_with_new_monitor(request: &CrashRequest, deadline: u64) -> Exchange {
     let plan = ARMED.plan.load(Ordering::Acquire);
     // SAFETY: a plan is never freed.
     let Some(plan) = (unsafe { plan.as_ref() }) else { return Exchange::MonitorGone };
     let Some((ours, theirs)) = spawn::socket_pair() else { return Exchange::MonitorGone };
-    let started = spawn::spawn(plan, theirs);
+    let area = ARMED.area.load(Ordering::Acquire);
+    let shared = plan.shared.get().or_else(|| shared::copy_of_area(area));
+    let started = shared.map_or(Err(libc::EBADF), |fd| spawn::spawn(plan, theirs, fd));
     sys::close(theirs);
     let outcome = match started {
         Ok(monitor_pid) => converse(ours, monitor_pid, request, deadline),

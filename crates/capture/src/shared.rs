@@ -109,6 +109,19 @@ pub(crate) struct Area {
 // SAFETY: the mapping lives as long as the process; writers hold the arming lock.
 unsafe impl Send for Area {}
 
+/// A new memory file with the area's bytes, for a process whose own one was closed by the host.
+/// Async-signal-safe. `base` is where the area is mapped.
+pub(crate) fn copy_of_area(base: *const u8) -> Option<c_int> {
+    // SAFETY: the name is a valid string; the mapping at `base` is `AREA_SIZE` long and only
+    // read, by the kernel.
+    unsafe {
+        let fd = libc::memfd_create(c"lastwords".as_ptr(), libc::MFD_CLOEXEC);
+        let written = libc::write(fd, base.cast(), AREA_SIZE);
+        let is_whole = usize::try_from(written) == Ok(AREA_SIZE);
+        is_whole.then(|| crate::spawn::move_up(fd))
+    }
+}
+
 fn last_error<T>() -> io::Result<T> {
     Err(io::Error::last_os_error())
 }
@@ -147,6 +160,11 @@ impl Area {
         area.write(0, &MAGIC);
         area.write(8, &VERSION.to_ne_bytes());
         Ok(area)
+    }
+
+    /// Where the area is mapped: for as long as the process lives.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base
     }
 
     /// Gives a forked child its own copy, at the same address.

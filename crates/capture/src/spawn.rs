@@ -5,14 +5,14 @@
 //! starting costs the same however large the host is, runs no `pthread_atfork` handlers and
 //! takes no lock. They exit with signal 0, so the host gets no `SIGCHLD`.
 //!
-//! Calls after `clone`: setsid, open, dup2, execveat, execve, _exit. All signals stay blocked
+//! Calls after `clone`: setsid, open, dup2, fstat, execveat, execve, _exit. All signals stay blocked
 //! in the children; the monitor unblocks them.
 
 use std::ffi::CString;
 
 use libc::{c_char, c_int, c_void};
 
-use crate::sys;
+use crate::sys::{self, Held};
 
 /// Descriptor of the socket in the monitor.
 pub const MONITOR_SOCKET_FD: c_int = 3;
@@ -25,9 +25,10 @@ const STACK_SIZE: usize = 32 * 1024;
 
 /// All that starting a monitor needs, prepared ahead of a crash; never freed.
 pub(crate) struct Plan {
-    /// The executable held open as a memory file; -1 = use the path.
-    pub(crate) executable_fd: c_int,
-    pub(crate) shared_fd: c_int,
+    /// The executable held open as a memory file.
+    pub(crate) executable: Held,
+    /// The shared area.
+    pub(crate) shared: Held,
     path: CString,
     stacks: [*mut c_void; 2],
 }
@@ -42,12 +43,13 @@ impl Plan {
     /// Allocates the children's stacks; `None` when there is no memory for them.
     pub(crate) fn new(path: CString, executable_fd: c_int, shared_fd: c_int) -> Option<Self> {
         let stacks = [new_stack()?, new_stack()?];
-        Some(Self { executable_fd, shared_fd, path, stacks })
+        let (executable, shared) = (Held::new(executable_fd), Held::new(shared_fd));
+        Some(Self { executable, shared, path, stacks })
     }
 
     /// The same plan for another shared area: what a forked child needs.
     pub(crate) fn for_area(&self, shared_fd: c_int) -> Self {
-        Self { shared_fd, path: self.path.clone(), ..*self }
+        Self { shared: Held::new(shared_fd), path: self.path.clone(), ..*self }
     }
 }
 
@@ -62,16 +64,18 @@ fn new_stack() -> Option<*mut c_void> {
 struct Launch<'a> {
     plan: &'a Plan,
     socket: c_int,
+    shared_fd: c_int,
     monitor_pid: c_int,
     error: c_int,
 }
 
-/// Starts a monitor that talks over `socket`; gives its process id or an errno.
+/// Starts a monitor that talks over `socket` and reads the area `shared_fd`; gives its process
+/// id or an errno.
 ///
 /// Async-signal-safe. Takes about 0.5 ms, until the exec.
-pub(crate) fn spawn(plan: &Plan, socket: c_int) -> Result<c_int, c_int> {
+pub(crate) fn spawn(plan: &Plan, socket: c_int, shared_fd: c_int) -> Result<c_int, c_int> {
     let errno = sys::errno();
-    let mut launch = Launch { plan, socket, monitor_pid: -1, error: 0 };
+    let mut launch = Launch { plan, socket, shared_fd, monitor_pid: -1, error: 0 };
     let mut mask = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: both sets are valid places; blocking signals in this thread keeps handlers of the
     // host from running in the children while they share its memory.
@@ -128,20 +132,20 @@ extern "C" fn second_child(argument: *mut c_void) -> c_int {
     // SAFETY: the parents sleep meanwhile; the descriptors are above those replaced here
     // (`LOWEST_FD`); strings and arrays live until the exec.
     unsafe {
-        let (plan, socket) = ((*launch).plan, (*launch).socket);
+        let (plan, socket, shared_fd) = ((*launch).plan, (*launch).socket, (*launch).shared_fd);
         libc::setsid();
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
         for standard in 0..=2 {
             libc::dup2(null, standard);
         }
         libc::dup2(socket, MONITOR_SOCKET_FD);
-        libc::dup2(plan.shared_fd, MONITOR_SHARED_FD);
+        libc::dup2(shared_fd, MONITOR_SHARED_FD);
         let arguments = [c"lastwords-monitor".as_ptr(), std::ptr::null()];
         let environment: [*const c_char; 1] = [std::ptr::null()];
-        if plan.executable_fd >= 0 {
+        if let Some(executable) = plan.executable.get() {
             libc::syscall(
                 libc::SYS_execveat,
-                plan.executable_fd,
+                executable,
                 c"".as_ptr(),
                 arguments.as_ptr(),
                 environment.as_ptr(),

@@ -58,6 +58,26 @@ pub(crate) fn identity(fd: c_int) -> Option<(u64, u64)> {
     Some((stat.st_dev, stat.st_ino))
 }
 
+/// A descriptor of ours, and how to tell that its number still means our file: a host that
+/// closes all descriptors may get the same number for a file of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    fd: c_int,
+    identity: Option<(u64, u64)>,
+}
+
+impl Held {
+    /// Remembers what the number means now; a negative number means nothing for ever.
+    pub(crate) fn new(fd: c_int) -> Self {
+        Self { fd, identity: identity(fd) }
+    }
+
+    /// The number, if it still means our file.
+    pub(crate) fn get(self) -> Option<c_int> {
+        (self.identity.is_some() && identity(self.fd) == self.identity).then_some(self.fd)
+    }
+}
+
 /// Writes to stderr, once; a short write is not repeated.
 pub(crate) fn write_stderr(text: &[u8]) {
     // SAFETY: the slice is valid for its length.

@@ -4,7 +4,7 @@
 //! stub `src/lastwords/_native.pyi` is checked against this module.
 
 // pyo3's macros write code that these lints look at.
-#![allow(clippy::arithmetic_side_effects)]
+#![allow(clippy::arithmetic_side_effects, missing_docs)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,7 +16,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::{Value, json};
 
-pyo3::create_exception!(_native, CoreError, PyException);
+pyo3::create_exception!(
+    _native,
+    CoreError,
+    PyException,
+    "Raised by the core. `args` = (code, message, hint or None)."
+);
 
 const CORE_FAILED: &str = "core_failed";
 

@@ -36,6 +36,6 @@ pub mod stream_type {
     pub const LINUX_MAPS: u32 = 0x4767_0009;
     pub const LINUX_DSO_DEBUG: u32 = 0x4767_000A;
     pub const CRASHPAD_INFO: u32 = 0x4350_0001;
-    pub const MOZ_SOFT_ERRORS: u32 = 0x4D7A_0008;
+    pub const MOZ_SOFT_ERRORS: u32 = 0x4D7A_0004;
     pub const LASTWORDS_PYTHON: u32 = 0x4C57_0001;
 }
