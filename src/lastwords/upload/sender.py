@@ -125,14 +125,25 @@ def _talk(
         _write_request(connection, url, body)
         response = connection.getresponse()
         text = response.read(_MAX_ANSWER_BYTES)
-        is_whole = response.length in (None, 0) or len(text) == _MAX_ANSWER_BYTES
-        if not is_whole:
-            return _failed(url, f"the answer ended {response.length} bytes early")
+        if not _is_whole(response, text):
+            return _failed(url, "broke off in the middle of its answer")
         return _understood(url, response, text)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return _failed(url, _words(error))
     finally:
         watchdog.cancel()
+
+
+def _is_whole(response: http.client.HTTPResponse, text: bytes) -> bool:
+    """Whether the answer did not break off.
+
+    `http.client` takes a connection that ends among the headers for the end of the headers (seen
+    in CPython 3.11): without a length, only an answer that says something is believed.
+    """
+    if response.length:
+        return len(text) == _MAX_ANSWER_BYTES
+    has_end = response.chunked or response.getheader("Content-Length") is not None
+    return has_end or bool(text.strip())
 
 
 def _write_request(connection: http.client.HTTPConnection, url: str, body: MultipartBody) -> None:
