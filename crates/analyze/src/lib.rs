@@ -87,11 +87,12 @@ fn analyze_with(
     };
     let plumbing = plumbing_of(&stacks, interpreter);
     stacks::into_state(&mut state, &threads, &mut stacks);
+    let crashed = state.requesting_thread;
     let mut document = document::base(&mut state, &mut soft_errors);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
     document::copy_crashing_thread(&mut document);
     modules::complete(&mut document, &state.modules, provider, &mut soft_errors);
-    let summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python));
+    let summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
     document::add_own_keys(&mut document, &dump, summary, soft_errors);
     Ok(document)
 }

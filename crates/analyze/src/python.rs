@@ -128,7 +128,13 @@ fn by_stack(state: &PythonThread, threads: &Threads<'_>) -> Option<usize> {
 }
 
 /// The key `python` of the document.
-pub(crate) fn summary(stream: &PythonStream, by_thread: &ByThread<'_>) -> Value {
+pub(crate) fn summary(
+    stream: &PythonStream,
+    by_thread: &ByThread<'_>,
+    crashed: Option<usize>,
+) -> Value {
+    let states = crashed.and_then(|index| by_thread.threads.get(index)).map(|on| &on.states);
+    let exception = states.into_iter().flatten().find_map(|state| state.exception_type.as_ref());
     let holder = by_thread.threads.iter().position(|thread| {
         thread.states.iter().any(|s| s.holds_gil || stream.gil_holder == Some(s.tstate))
     });
@@ -142,6 +148,7 @@ pub(crate) fn summary(stream: &PythonStream, by_thread: &ByThread<'_>) -> Value 
         "debug_build": stream.is_debug_build,
         "is_cut": stream.is_cut,
         "exception": Value::Null,
+        "exception": exception,
         "unmatched_threads": unmatched,
     })
 }
