@@ -3,6 +3,7 @@
 //! Format: Breakpad, `docs/symbol_files.md`. Parsed by `breakpad-symbols`.
 
 use std::borrow::Cow;
+use std::io::Read;
 use std::path::Path;
 
 use breakpad_symbols::{FrameSymbolizer, FrameWalker, SymbolError, SymbolFile};
@@ -36,7 +37,10 @@ impl BreakpadSymbols {
         if file.len() > MAX_SYM_BYTES {
             return Err(BreakpadError::Size { size_bytes: file.len() });
         }
-        Ok(Self { file: SymbolFile::from_bytes(file)? })
+        // breakpad-symbols takes a last line without its end for a cut file.
+        let line_end: &[u8] = if file.ends_with(b"\n") { b"" } else { b"\n" };
+        let file = SymbolFile::parse(file.chain(line_end), |_| ())?;
+        Ok(Self { file })
     }
 
     /// Fills a frame, inline frames from outside to inside; nothing when no record covers the

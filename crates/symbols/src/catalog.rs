@@ -160,7 +160,7 @@ fn identify(path: &Path) -> Option<Identified> {
     let file = MappedFile::open(path, Links::Follow).ok()?;
     let file_name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     if file.starts_with(ELF_MAGIC) {
-        let build_id = ElfImage::parse(file).ok()?.build_id().map(<[u8]>::to_vec);
+        let build_id = ElfImage::parse(file).ok()?.identity().map(<[u8]>::to_vec);
         let candidate = Candidate {
             path: path.to_owned(),
             kind: CandidateKind::Elf,

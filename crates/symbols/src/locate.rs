@@ -54,7 +54,7 @@ pub(crate) fn open_file(path: &Path) -> Located {
     let catalog = Catalog::new(Vec::new());
     let mut module = ModuleId::default();
     if let Ok(Some(image)) = open_elf(path, Links::Follow) {
-        module = ModuleId::with_build_id("", image.build_id().unwrap_or_default());
+        module = ModuleId::with_build_id("", image.identity().unwrap_or_default());
     }
     let mut search = Search {
         catalog: &catalog,
@@ -122,7 +122,10 @@ impl Search<'_> {
                 return self.fail(ModuleStatus::Malformed { path: path.to_owned(), reason });
             }
         };
-        if !self.module.is_build_id(image.build_id().unwrap_or_default()) {
+        // A file of this machine must have a real build id: the hash is weak.
+        let is_hash_enough = links == Links::Follow;
+        let id = image.build_id().or_else(|| image.identity().filter(|_| is_hash_enough));
+        if !self.module.is_build_id(id.unwrap_or_default()) {
             return self.fail(self.mismatch(path, image.build_id().map(hex)));
         }
         let image = Arc::new(image);

@@ -17,6 +17,9 @@ use crate::file::MappedFile;
 const PAGE_BYTES: u64 = 4096;
 /// `.gnu_debuglink` and `.gnu_debugaltlink` names above this are not looked for.
 const MAX_LINK_BYTES: usize = 4096;
+/// What Breakpad hashes of a file without build id, and the size of the hash.
+const TEXT_PAGE_BYTES: usize = 4096;
+const TEXT_HASH_BYTES: usize = 16;
 
 /// Instruction sets whose register numbers are known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +87,7 @@ pub struct ElfImage {
     is_little_endian: bool,
     image_base: u64,
     build_id: Option<Vec<u8>>,
+    text_hash: Option<Vec<u8>>,
     executable: Vec<Range<u64>>,
     debug_link: Option<String>,
     alt_link: Option<(String, Vec<u8>)>,
@@ -110,6 +114,7 @@ impl ElfImage {
             is_little_endian: object.is_little_endian(),
             image_base: image_base(&object),
             build_id: read_build_id(&object),
+            text_hash: hash_text(&object),
             executable: executable_ranges(&object),
             debug_link: link_name(object.gnu_debuglink().ok().flatten().map(|(name, _)| name)),
             alt_link: object
@@ -156,6 +161,11 @@ impl ElfImage {
     /// GNU build id; `None` when the file has none.
     pub fn build_id(&self) -> Option<&[u8]> {
         self.build_id.as_deref()
+    }
+
+    /// The build id, else what Breakpad's writers put into a dump for files without one.
+    pub(crate) fn identity(&self) -> Option<&[u8]> {
+        self.build_id().or(self.text_hash.as_deref())
     }
 
     /// Name of the debug file after `.gnu_debuglink`; a plain file name.
@@ -252,6 +262,20 @@ fn has_contents(object: &object::File<'_>, name: &str) -> bool {
 fn read_build_id(object: &object::File<'_>) -> Option<Vec<u8>> {
     let build_id = object.build_id().ok().flatten()?;
     build_id.iter().any(|byte| *byte != 0).then(|| build_id.to_vec())
+}
+
+/// The first page of `.text`, its 16-byte blocks combined by exclusive or (Breakpad,
+/// `file_id.cc`). `None` when the file has no code.
+fn hash_text(object: &object::File<'_>) -> Option<Vec<u8>> {
+    let section = object.section_by_name(".text")?;
+    let code = section.data().ok().filter(|code| !code.is_empty())?;
+    let mut hash = vec![0u8; TEXT_HASH_BYTES];
+    for block in code.get(..code.len().min(TEXT_PAGE_BYTES))?.chunks(TEXT_HASH_BYTES) {
+        for (to, from) in hash.iter_mut().zip(block) {
+            *to ^= from;
+        }
+    }
+    Some(hash)
 }
 
 fn link_name(name: Option<&[u8]>) -> Option<String> {
