@@ -36,11 +36,20 @@ def run_victim(home: Home, failure: str | None = None, **options: Any) -> Any:
     return run_python([*arguments, *(["--fail", failure] if failure else [])], home, **options)
 
 
+def unqualified(function: str) -> str:
+    """A function's name without namespace and parameters."""
+    return re.sub(r"^\(anonymous namespace\)::|^heat::|\(.*$", "", function)
+
+
 def short(frame: dict[str, Any]) -> tuple[str, str, str | None, int | None]:
     """Kind, function, file name and line of a frame."""
     file = frame.get("file")
-    function = re.sub(r"\(anonymous namespace\)::|\(.*$", "", frame.get("function") or "")
-    return (frame["kind"], function, file and file.rpartition("/")[2], frame.get("line"))
+    return (
+        frame["kind"],
+        unqualified(frame.get("function") or ""),
+        file and file.rpartition("/")[2],
+        frame.get("line"),
+    )
 
 
 def test_a_healthy_run_ends_well_and_leaves_nothing(home: Home) -> None:
@@ -128,7 +137,7 @@ def test_native_frames_are_those_that_gdb_sees_in_the_core(home: Home, core_fold
     run_victim(home, "access-violation", cwd=core_folder, has_core=True)
     (core,) = core_folder.glob("core*")
     truth = [
-        function.replace("(anonymous namespace)::", "")
+        unqualified(function)
         for function in read_core_with_gdb(core)["functions"]
         if not EVALUATION_LOOP.match(function)
     ]

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace {
+namespace heat {
 
 constexpr double kHot = 100.0;
 constexpr double kCold = 20.0;
@@ -106,7 +106,13 @@ class Plate {
   Probe probe_;
 };
 
+}  // namespace heat
+
 // --- the extension's glue: Python objects on one side, the classes above on the other ---
+
+namespace {
+
+using heat::Plate;
 
 struct PlateObject {
   PyObject_HEAD
