@@ -164,7 +164,7 @@ impl ElfImage {
     }
 
     /// The build id, else what Breakpad's writers put into a dump for files without one.
-    pub(crate) fn identity(&self) -> Option<&[u8]> {
+    pub fn identity(&self) -> Option<&[u8]> {
         self.build_id().or(self.text_hash.as_deref())
     }
 
@@ -265,7 +265,7 @@ fn read_build_id(object: &object::File<'_>) -> Option<Vec<u8>> {
 }
 
 /// The first page of `.text`, its 16-byte blocks combined by exclusive or (Breakpad,
-/// `file_id.cc`). `None` when the file has no code.
+/// `file_id.cc`). `None` when the file has no code, or only zeros.
 fn hash_text(object: &object::File<'_>) -> Option<Vec<u8>> {
     let section = object.section_by_name(".text")?;
     let code = section.data().ok().filter(|code| !code.is_empty())?;
@@ -275,7 +275,7 @@ fn hash_text(object: &object::File<'_>) -> Option<Vec<u8>> {
             *to ^= from;
         }
     }
-    Some(hash)
+    hash.iter().any(|byte| *byte != 0).then_some(hash)
 }
 
 fn link_name(name: Option<&[u8]>) -> Option<String> {
