@@ -97,7 +97,7 @@ impl Default for Limits {
             max_string: 4 * 1024,
             max_line_table: 256 * 1024,
             max_reads: 400_000,
-            max_bytes: 64 * 1024 * 1024,
+            max_bytes: 32 * 1024 * 1024,
             max_soft_errors: 64,
         }
     }

@@ -171,6 +171,16 @@ impl Drop for Victim {
     }
 }
 
+/// Processor time that the calling thread has used: what others do meanwhile does not count.
+pub fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable and lives until the call returns.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0, "clock_gettime failed");
+    let seconds = u64::try_from(time.tv_sec).expect("not negative");
+    Duration::new(seconds, u32::try_from(time.tv_nsec).expect("less than a second"))
+}
+
 /// Memory of another process, through `process_vm_readv`.
 pub struct ProcessMemory {
     pid: u32,
