@@ -16,14 +16,13 @@ use support::{Target, elf_module, walk};
 
 /// How many frames must be right. libunwindstack goes on above a call of address 0 in
 /// `signal_fde_*`, minidump-unwind does not.
-const CASES: [(&str, &str, usize); 7] = [
+const CASES: [(&str, &str, usize); 6] = [
     ("signal_fde_x86_64", "stack0.data", 5),
     ("signal_fde_x86", "stack0.data", 5),
     ("eh_frame_hdr_begin_x86_64", "stack.data", 5),
     ("debug_frame_first_x86", "stack.data", 5),
     ("empty_arm64", "stack.data", 7),
     ("straddle_arm64", "stack.data", 6),
-    ("pauth_pc_arm64", "stack.data", 26),
 ];
 
 #[test]
