@@ -9,8 +9,11 @@
 
 mod support;
 
+use std::cell::Cell;
+use std::collections::HashSet;
+
 use lastwords_format::streams::python::{FrameOwner, PythonFrame, PythonStream, PythonThread};
-use lastwords_pyframes::{Limits, RecordingMemory, read_python};
+use lastwords_pyframes::{Limits, Memory, MemoryError, RecordingMemory, read_python};
 use serde_json::{Value, json};
 use support::{Interpreter, Victim, victims};
 
@@ -228,5 +231,38 @@ fn other_interpreters_are_read_too() {
         for frame in &inner.frames {
             assert!(frame.anchor.expect("an anchor") < newest_outer, "it runs deeper in the stack");
         }
+    });
+}
+
+/// Counts the reads that pass through it.
+struct Counting<'a> {
+    inner: &'a dyn Memory,
+    reads: Cell<usize>,
+}
+
+impl Memory for Counting<'_> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        self.reads.set(self.reads.get() + 1);
+        self.inner.read(address, buffer)
+    }
+}
+
+#[test]
+fn reads_are_one_per_structure() {
+    for_each_victim(|interpreter, victim| {
+        let memory = victim.memory();
+        let counting = Counting { inner: &memory, reads: Cell::new(0) };
+        let started = support::thread_time();
+        let outcome = read_python(&counting, &victim.target, &Limits::default());
+        let taken = support::thread_time() - started;
+        let threads = outcome.expect("readable").stream.threads;
+        let frames = || threads.iter().flat_map(|thread| &thread.frames);
+        let codes = frames().map(|frame| frame.code).collect::<HashSet<_>>().len();
+        let anchors = frames().map(|frame| frame.anchor).collect::<HashSet<_>>().len();
+        let (threads, frames, reads) = (threads.len(), frames().count(), counting.reads.get());
+        println!("{interpreter:?}: {threads} threads, {frames} frames, {reads} reads, {taken:?}");
+        // A code object has two names, a file and a table; two reads each at the worst.
+        let most = frames + anchors + 9 * codes + 6 * threads + 30;
+        assert!(reads <= most, "{reads} reads; {most} are enough");
     });
 }
