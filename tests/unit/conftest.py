@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import http.server
 import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -113,11 +117,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Send one byte of an endless header now and then."""
         self._take()
         self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        while not self.answering.is_over.wait(0.05):
-            try:
+        with contextlib.suppress(OSError):  # the client has gone away
+            while not self.answering.is_over.wait(0.05):
                 self.wfile.write(b"x")
-            except OSError:
-                return
 
     def reset(self, argument: str) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

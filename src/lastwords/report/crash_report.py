@@ -17,6 +17,7 @@ from lastwords.report.json_text import json_text
 __all__ = [
     "SCHEMA",
     "AttachedFile",
+    "CaptureInfo",
     "CrashReport",
     "DumpFile",
     "ExceptionFrame",
@@ -49,13 +50,17 @@ class SoftError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalInfo:
-    """The fatal signal: number and code as in `siginfo_t`, address as hexadecimal text."""
+    """The fatal signal: number and code as in `siginfo_t`, address as hexadecimal text.
+
+    `access` says what was done at the address; `None` when that is not known.
+    """
 
     number: int | None = field(default=None, metadata=_PUBLIC)
     name: str | None = field(default=None, metadata=_PUBLIC)
     code: int | None = field(default=None, metadata=_PUBLIC)
     code_name: str | None = field(default=None, metadata=_PUBLIC)
     address: str | None = field(default=None, metadata=_PUBLIC)
+    access: str | None = field(default=None, metadata=_PUBLIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,14 @@ class AttachedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureInfo:
+    """How the monitor reached the crashing process: see `docs/formats/report.md`."""
+
+    threads: str | None = field(default=None, metadata=_PUBLIC)
+    memory: str | None = field(default=None, metadata=_PUBLIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrashReport:
     """One crash report. Times are RFC 3339, UTC, of the machine's own clock."""
 
@@ -158,6 +171,7 @@ class CrashReport:
     exception: ExceptionInfo | None = field(default=None, metadata=_PROTECTED)
     dump: DumpFile | None = field(default=None, metadata=_PUBLIC)
     attachments: tuple[AttachedFile, ...] = field(default=(), metadata=_PROTECTED)
+    capture: CaptureInfo | None = field(default=None, metadata=_PUBLIC)
     soft_errors: tuple[SoftError, ...] = field(default=(), metadata=_PUBLIC)
 
     @classmethod

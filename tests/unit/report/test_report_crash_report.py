@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lastwords.report import crash_report
 from lastwords.report.crash_report import CrashReport, SoftError, protected_fields
 
@@ -21,7 +22,7 @@ DOCUMENT = {
     "mechanism": {
         "type": "signal", "handled": False, "description": None,
         "signal": {"number": 11, "name": "SIGSEGV", "code": 1, "code_name": "SEGV_MAPERR",
-                   "address": "0x0000000000000000"},
+                   "address": "0x0000000000000000", "access": "write"},
     },
     "process": {"pid": 1, "tid": 2, "executable": "/p", "python_version": "3.11.7",
                 "start_time": None},
@@ -37,6 +38,7 @@ DOCUMENT = {
     },
     "dump": {"file": "dump.dmp", "size_bytes": 4, "kind": "mini"},
     "attachments": [{"name": "a", "file": "attachments/a", "size_bytes": 1, "is_cut": False}],
+    "capture": {"threads": "ptrace", "memory": "proc_mem"},
     "soft_errors": [{"code": "c", "where": "w", "message": "m"}],
 }  # fmt: skip
 
@@ -99,4 +101,8 @@ def test_the_classes_are_those_of_the_document_page() -> None:
     rows = re.findall(r"^\| (`.+?`) \|[^|]+\| (public|protected) \|", page, re.MULTILINE)
     written = {key: access for keys, access in rows for key in re.findall(r"`(\w+)`", keys)}
     assert set(written) == {item.name for item in fields(CrashReport)}
+    quoted = set(re.findall(r'"(\w+)"', page))
+    for kind in _classes():
+        if kind is not CrashReport:
+            assert {item.name for item in fields(kind)} <= quoted, kind
     assert {key for key, access in written.items() if access == "protected"} == protected_fields()

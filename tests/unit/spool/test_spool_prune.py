@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from lastwords.spool.prune import lost_undelivered, prune
 from lastwords.spool.spool import Spool
 from lastwords.spool.writer import ReportWriter

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from lastwords.spool.recover import recover
 from lastwords.spool.spool import Spool
 from lastwords.spool.writer import new_report_id
@@ -95,13 +96,11 @@ def test_what_holds_nothing_is_removed_or_left(spool: Spool) -> None:
 
 
 def test_a_full_disk_leaves_it_in_new(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lastwords.spool import recover as module
-
     report_id = leave(spool, {"dump.dmp": b"MDMP"}, 3600)
 
     def no_space(path: str, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_file", no_space)
+    monkeypatch.setattr("lastwords.spool.recover.write_file", no_space)
     assert recover(spool) == []
     assert spool.ids("new") == [report_id]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lastwords.errors import SpoolError
 from lastwords.spool import writer as module
 from lastwords.spool.writer import (
@@ -85,14 +86,17 @@ def test_a_committed_report_is_whole_and_in_pending(spool_dir: str, tmp_path: Pa
     writer = ReportWriter(spool_dir)
     entry = writer.attach(str(tmp_path / "app.log"))
     writer.write_document('{"schema":1}')
-    assert os.listdir(f"{spool_dir}/pending") == []
+    assert files_below(spool_dir) == [
+        "new/" + writer.report_id + "/attachments/app.log",
+        "new/" + writer.report_id + "/report.json",
+    ]
     path = writer.commit()
     assert path == f"{spool_dir}/pending/{writer.report_id}"
     assert files_below(path) == ["attachments/app.log", "report.json"]
     assert entry == {
         "name": "app.log", "file": "attachments/app.log", "size_bytes": 9, "is_cut": False,
     }  # fmt: skip
-    assert os.listdir(f"{spool_dir}/new") == []
+    assert list(Path(spool_dir, "new").iterdir()) == []
     assert Path(path, "report.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -158,7 +162,7 @@ def test_a_full_disk_leaves_no_half_document(
     assert "space" in caught.value.message.lower()
     assert files_below(writer.path) == []
     writer.abandon()
-    assert os.listdir(f"{spool_dir}/new") == []
+    assert list(Path(spool_dir, "new").iterdir()) == []
 
 
 def test_a_file_that_does_not_fit_is_removed_again(

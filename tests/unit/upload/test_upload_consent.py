@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from lastwords.errors import SettingsError
 from lastwords.upload.consent import consent_path, decide, read_consent, store_consent
 

@@ -3,18 +3,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lastwords.errors import DeliveryError, SpoolError
 from lastwords.spool.spool import DeliveryState, Spool
 from lastwords.spool.writer import ReportWriter
 from lastwords.upload.consent import Decision
 from lastwords.upload.delivery import Delivery, backoff_s, deliver, format_time, parse_time
 from lastwords.upload.sender import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = 1_800_000_000.0
 QUICK = Timeouts(connect_s=2, idle_s=0.4)
@@ -43,9 +47,7 @@ def outcomes(spool: Spool, delivery: Delivery, **more: object) -> list[str]:
     return [item.outcome for item in deliver(spool, delivery, now=NOW, **more)]
 
 
-def test_a_delivered_report_is_completed_with_the_servers_id(
-    spool: Spool, serve: Callable
-) -> None:
+def test_a_delivered_report_is_completed_with_the_servers_id(spool: Spool, serve: Callable) -> None:
     report_id = add(spool)
     assert outcomes(spool, allowing(url=serve("answer 200 CrashID=bp-1").url)) == ["delivered"]
     found = spool.find(report_id)
@@ -202,14 +204,12 @@ def test_a_delivered_report_is_not_sent_again_when_it_could_not_be_moved(
 def test_a_full_disk_does_not_make_a_delivered_report_pending(
     spool: Spool, serve: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lastwords.spool import spool as module
-
     report_id = add(spool)
 
     def no_space(path: str, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_file", no_space)
+    monkeypatch.setattr("lastwords.spool.spool.write_file", no_space)
     assert outcomes(spool, allowing(url=serve("answer 200 id").url)) == ["delivered"]
     assert spool.find(report_id).state == "completed"
 

@@ -6,15 +6,19 @@ import subprocess
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lastwords.errors import DeliveryError
 from lastwords.upload.multipart import MultipartBody
 from lastwords.upload.sender import Timeouts, check_url, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 QUICK = Timeouts(connect_s=2, idle_s=0.4)
 
