@@ -17,6 +17,7 @@ from lastwords.signature.frames import (
     from_exception,
     from_report,
 )
+from lastwords.signature.lists import is_plumbing
 from lastwords.signature.result import Key, KeyKind, Note, SignatureResult
 from lastwords.signature.v1 import VERSION, FrameRole, sign
 
@@ -36,5 +37,6 @@ __all__ = [
     "from_analysis",
     "from_exception",
     "from_report",
+    "is_plumbing",
     "sign",
 ]

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
-__all__ = ["LIST_NAMES", "WordList", "Words", "load"]
+from lastwords.signature.names import function_name, module_name
+
+__all__ = ["LIST_NAMES", "WordList", "Words", "digest", "is_plumbing", "load", "parse"]
 
 LIST_NAMES = ("sentinel", "irrelevant", "plumbing", "prefix", "system")
 
@@ -56,6 +58,19 @@ class Words:
 def load() -> Words:
     """Read the lists that are shipped with the package."""
     return Words(**{name: parse(_read(name)) for name in LIST_NAMES})
+
+
+def is_plumbing(function: str | None, module: str | None) -> bool:
+    """Tell whether a native frame is glue between Python and native code.
+
+    Args:
+        function: The symbol as the analysis has it.
+        module: The module's file name.
+    """
+    if function is None:
+        return False
+    name = module_name(module) if module else None
+    return load().plumbing.find(function_name(function), name) is not None
 
 
 def digest() -> str:

@@ -1,0 +1,225 @@
+"""What the pages show."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from web_reports import FRAMES, WebReports, analysis, native, signal_report
+
+from lastwords.store import BlobKind, IssueStatus, ReportState
+
+
+def page(client, path, status=200):
+    response = client.get(path)
+    assert response.status_code == status, response.text
+    return response.text
+
+
+def visible(html):
+    """The text of a page, without tags, white space folded."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).strip()
+
+
+def test_empty_server_says_how_to_send_a_report(client):
+    html = page(client, "/")
+    assert "No unresolved issues" in html
+    assert "lastwords.install(" in html
+
+
+def test_issues_are_listed_by_installations(client, reports):
+    for client_id in "ab":
+        reports.native(client=client_id)
+    for _ in range(3):
+        reports.exception(client="a", age=timedelta(days=2))
+    html = page(client, "/")
+    first, second = html.index("SIGSEGV in"), html.index("SettingsError in")
+    assert first < second
+    text = visible(html)
+    assert "_physics!Grid::at | victim.simulation:Simulation.step" in text.replace("&gt;", ">")
+    assert 'aria-label="3 reports in 14 days, 0 today"' in html
+    assert "2 days ago" in text
+
+
+def test_list_filters_by_status_and_product(client, reports, store):
+    _, native_issue = reports.native()
+    reports.exception(product="game")
+    store.set_issue_status(native_issue, IssueStatus.RESOLVED)
+    assert "SIGSEGV in" not in page(client, "/")
+    assert "SIGSEGV in" in page(client, "/?status=resolved")
+    assert "SIGSEGV in" in page(client, "/?status=all")
+    assert "SettingsError" not in page(client, "/?status=all&product=victim")
+    page(client, "/?status=nonsense", status=400)
+
+
+def test_list_tells_of_reports_that_are_not_grouped(client, reports):
+    reports.receive()
+    text = visible(page(client, "/"))
+    assert "1 report is being processed" in text
+
+
+def test_issue_page_shows_counts_stack_and_reports(client, reports):
+    report_id, issue_id = reports.native(version="1.2.0", client="a")
+    reports.native(version="1.10.0", client="b")
+    text = visible(page(client, f"/issues/{issue_id}"))
+    assert "SIGSEGV in Grid::at ← victim.simulation:Simulation.step" in text
+    assert "Installations 2" in text
+    assert text.index("1.10.0") < text.index("1.2.0 1 1")
+    assert "Linux x86_64" in text
+    assert "simulation.py:42" in text
+    assert report_id[:8] in text
+
+
+def test_report_page_shows_the_merged_stack_in_order(client, reports):
+    report_id, _ = reports.native()
+    text = visible(page(client, f"/reports/{report_id}"))
+    order = [
+        "inline Grid::at",
+        "native (anonymous namespace)::advance(Grid&amp;, double)",
+        "3 frames of plumbing",
+        "Python Simulation.step",
+        "Python Thread.run",
+        "native thread_run",
+        "some native frames before this one are not known",
+        "libfoo.so.1+0x0000000000001a40",
+        "native start_thread",
+        "native clone3",
+    ]
+    positions = [text.find(piece) for piece in order]
+    assert -1 not in positions, list(zip(order, positions, strict=True))
+    assert positions == sorted(positions)
+    assert "stack scan: may be wrong" in text
+
+
+def test_report_page_says_what_happened(client, reports):
+    report_id, _ = reports.native()
+    text = visible(page(client, f"/reports/{report_id}"))
+    for piece in (
+        "Reason SIGSEGV / SEGV_MAPERR",
+        "Address 0x0000000000000010",
+        "null pointer plus 0x10",
+        "Signal SIGSEGV / SEGV_MAPERR (signal 11, code 1)",
+        "Thread 4711 (worker-3): the crashing thread",
+        "Python 3.11.7",
+        "Thread 4700 (python3)",
+        "holds the GIL",
+        "3 modules, symbols of 1 are missing",
+        "symbols of 1 module are missing",
+        "no call frame information",
+        "frame 1202",
+        "is_demo true",
+        "scene ocean",
+    ):
+        assert piece in text, piece
+
+
+def test_report_page_shows_a_traceback_as_python_does(client, reports):
+    report_id, _ = reports.exception()
+    text = visible(page(client, f"/reports/{report_id}"))
+    cause = text.index("KeyError : &#39;gravity&#39;")
+    relation = text.index("was the direct cause of the next exception")
+    raised = text.index("victim.settings.SettingsError : no gravity")
+    assert cause < relation < raised
+    assert text.index("run.py:3") < text.index("Simulation.start")
+    assert "check settings.toml" in text
+
+
+def test_report_in_every_state_is_shown_honestly(client, reports, store):
+    waiting = reports.receive()
+    assert "waits to be processed" in page(client, f"/reports/{waiting}")
+    job = store.claim_job("test", timedelta(minutes=1))
+    assert "is being processed" in page(client, f"/reports/{waiting}")
+    store.release_job(job)
+    reports.process(
+        waiting,
+        signal_report(),
+        state=ReportState.FAILED,
+        state_reason="analysis: killed after 60 s",
+    )
+    html = page(client, f"/reports/{waiting}")
+    assert "could not be processed: analysis: killed after 60 s" in html
+    assert "failed" in page(client, "/reports?state=failed")
+    assert waiting[:8] not in page(client, "/reports?state=processed")
+
+
+def test_dump_without_a_crashing_thread_says_so(client, reports):
+    document = analysis(crash_info={"type": None}, threads=[], crashing_thread=None)
+    report_id, _ = reports.native(document=document)
+    assert "The dump does not say which thread crashed" in page(client, f"/reports/{report_id}")
+
+
+def test_deep_stack_is_cut_and_says_so(client, reports):
+    deep = [native(f"f{number}()", line=1) for number in range(1000)]
+    report_id, _ = reports.native(document=analysis(deep))
+    html = page(client, f"/reports/{report_id}")
+    assert "600 more frames are in the analysis document" in html
+    assert len(html) < 1_000_000
+
+
+def test_grouping_is_explained(client, reports):
+    report_id, _ = reports.native()
+    text = visible(page(client, f"/reports/{report_id}"))
+    assert "Why it is grouped here" in text
+    assert "victim.simulation:Simulation.step: application&#39;s first python frame" in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/issues/99", "/reports/nothing", "/nowhere", "/static/nothing.css"]
+)
+def test_unknown_address_is_a_page_of_its_own(client, path):
+    assert "Not found" in page(client, path, status=404)
+
+
+def test_every_page_works_without_scripts_and_styles_of_its_own(client, reports):
+    report_id, issue_id = reports.native()
+    for path in ("/", "/reports", f"/issues/{issue_id}", f"/reports/{report_id}", "/nowhere"):
+        html = client.get(path).text
+        assert "<script" not in html
+        assert "<style" not in html
+        assert " style=" not in html
+        assert not re.search(r"\son[a-z]+=", html)
+        assert html.count("<h1>") == 1
+        assert '<html lang="en">' in html
+
+
+def test_static_files_are_cached_and_named_by_content(client):
+    address = re.search(r'href="(/static/lastwords\.css\?v=\w+)"', client.get("/").text).group(1)
+    response = client.get(address)
+    assert response.headers["content-type"].startswith("text/css")
+    assert "immutable" in response.headers["cache-control"]
+    assert client.get("/static/icon.svg").headers["content-type"].startswith("image/svg+xml")
+
+
+def test_files_are_downloaded_and_never_shown(client, reports):
+    report_id = reports.receive(
+        files=[
+            (BlobKind.DUMP, "dump.dmp", b"MDMP"),
+            (BlobKind.ATTACHMENT, "../../<b>evil</b>.html", b"<script>alert(1)</script>"),
+        ]
+    )
+    html = page(client, f"/reports/{report_id}")
+    links = re.findall(rf'href="(/reports/{report_id}/files/\w+)"', html)
+    assert len(set(links)) == 2
+    for link in links:
+        response = client.get(link)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/octet-stream"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in response.headers["content-security-policy"]
+        assert re.fullmatch(
+            r'attachment; filename="[\w.-]+"', response.headers["content-disposition"]
+        )
+    assert client.get(f"/reports/{report_id}/files/{'0' * 64}").status_code == 404
+    other = reports.receive(files=[(BlobKind.DUMP, "d", b"other")])
+    foreign = re.search(r"/files/(\w+)", page(client, f"/reports/{other}")).group(1)
+    assert client.get(f"/reports/{report_id}/files/{foreign}").status_code == 404
+
+
+def test_frames_of_the_fixture_are_all_on_the_page(client, reports):
+    assert isinstance(reports, WebReports)
+    report_id, _ = reports.native()
+    text = visible(page(client, f"/reports/{report_id}"))
+    for frame in FRAMES:
+        if frame["function"]:
+            assert frame["function"].replace("&", "&amp;") in text
