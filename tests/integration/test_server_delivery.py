@@ -10,13 +10,16 @@ import subprocess
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from live_server import Answer, Form, LiveServer, crash_form
 
 from lastwords.store import BlobKind, StoredReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @pytest.fixture
 def dump() -> bytes:
-    """Content of its own, larger than one read, with bytes that look like line ends and boundaries."""
+    """Content of its own, larger than one read, with bytes like line ends and boundaries."""
     return b"MDMP" + uuid.uuid4().bytes + b"\r\n--\r\n-----\0\xff" * 20_000
 
 
@@ -138,8 +141,17 @@ def test_curl_form_is_accepted(server: LiveServer, dump: bytes, tmp_path: Path) 
     file = tmp_path / "crash.dmp"
     file.write_bytes(dump)
     printed = subprocess.run(
-        ["curl", "-sSf", "-F", "prod=P", "-F", "ver=3", "-F", f"upload_file_minidump=@{file}"]
-        + [f"http://127.0.0.1:{server.port}/submit"],
+        [
+            "curl",
+            "-sSf",
+            "-F",
+            "prod=P",
+            "-F",
+            "ver=3",
+            "-F",
+            f"upload_file_minidump=@{file}",
+            f"http://127.0.0.1:{server.port}/submit",
+        ],
         check=True,
         capture_output=True,
         text=True,
@@ -194,9 +206,18 @@ def test_client_may_wait_for_100_continue(server: LiveServer, dump: bytes) -> No
         pytest.skip("curl is not installed")
     form = crash_form(dump)
     printed = subprocess.run(
-        ["curl", "-sSf", "-v", "-H", "Expect: 100-continue", "--data-binary", "@-", "-H"]
-        + [f"Content-Type: {form.headers['Content-Type']}"]
-        + [f"http://127.0.0.1:{server.port}/submit"],
+        [
+            "curl",
+            "-sSf",
+            "-v",
+            "-H",
+            "Expect: 100-continue",
+            "--data-binary",
+            "@-",
+            "-H",
+            f"Content-Type: {form.headers['Content-Type']}",
+            f"http://127.0.0.1:{server.port}/submit",
+        ],
         input=form.body,
         check=True,
         capture_output=True,

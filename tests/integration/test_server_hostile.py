@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import re
+import time
 import uuid
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from live_server import Answer, Form, LiveServer, crash_form
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -182,8 +186,6 @@ def test_client_that_hangs_up_leaves_nothing(server: LiveServer) -> None:
 
 
 def wait_until_empty(folder: Path) -> None:
-    import time
-
     deadline_s = time.monotonic() + 10
     while list(folder.iterdir()):
         assert time.monotonic() < deadline_s
