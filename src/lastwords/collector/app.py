@@ -120,7 +120,7 @@ class Collector:
         _LOG.warning("refused", extra={"reason": refusal.reason, "detail": refusal.detail})
         awaits_go = "expect" in headers and not body.is_begun
         try:
-            if not awaits_go:  # else the client has sent nothing, and will not
+            if not awaits_go and refusal.reason != "too_slow":  # else nothing more will come
                 await body.drain()
             await _answer(send, refusal.status, refusal.body)
         except ClientGone:

@@ -51,15 +51,16 @@ class Processor:
         self._is_stopping = threading.Event()
         self._interrupt = Interrupt()
         self._news = threading.Condition()
-        self._threads = [
-            threading.Thread(target=self._run, args=(number,), name=f"lastwords-worker-{number}")
-            for number in range(workers or default_workers())
-        ]
+        self._workers = workers or default_workers()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the threads."""
-        for thread in self._threads:
+        """Start the threads; once."""
+        for number in range(self._workers):
+            name = f"lastwords-worker-{number}"
+            thread = threading.Thread(target=self._run, args=(number,), name=name)
             thread.start()
+            self._threads.append(thread)
 
     def wake(self) -> None:
         """Say that there is a new job; never blocks for long."""
