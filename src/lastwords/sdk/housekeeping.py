@@ -7,6 +7,7 @@ delivers only where the consent gate allows that without asking.
 from __future__ import annotations
 
 import threading
+import time
 
 from lastwords.sdk.problems import log
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from lastwords.config import Settings
 
 __all__ = ["start_housekeeping"]
+
+
+_DELAY_S = 0.1
+"""Lets the application start first: the imports below hold the GIL for some 40 ms."""
 
 
 def start_housekeeping(settings: Settings, spool_dir: str, client_id: str) -> threading.Thread:
@@ -30,6 +35,7 @@ def start_housekeeping(settings: Settings, spool_dir: str, client_id: str) -> th
 
 
 def _keep_house(settings: Settings, spool_dir: str, client_id: str) -> None:
+    time.sleep(_DELAY_S)
     try:
         from lastwords.spool.prune import prune
         from lastwords.spool.recover import recover

@@ -116,7 +116,8 @@ def client_id(directory: str) -> str:
     try:
         known = _read_id(path)
         if known is None:
-            write_file(temporary, (new_report_id() + "\n").encode())
+            # Not waited for: after a power failure an empty file is made anew.
+            write_file(temporary, (new_report_id() + "\n").encode(), is_durable=False)
             known = _first_id(temporary, path)
     except OSError as error:
         raise spool_error("keeping the client id in", path, error) from error
@@ -149,14 +150,15 @@ def _read_id(path: str) -> str | None:
     return text if is_report_id(text) else None
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Write a file (mode 0600) and wait until it is on the disk."""
+def write_file(path: str, data: bytes, *, is_durable: bool = True) -> None:
+    """Write a file (mode 0600), and wait until it is on the disk if it has to be durable."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _CLOEXEC, 0o600)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        _sync(fd)
+        if is_durable:
+            _sync(fd)
     finally:
         os.close(fd)
 
