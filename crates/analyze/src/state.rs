@@ -6,7 +6,9 @@ use minidump::{
     Minidump, MinidumpBreakpadInfo, MinidumpException, MinidumpMiscInfo, MinidumpModuleList,
     MinidumpSystemInfo, MinidumpThread, MinidumpThreadList, MinidumpThreadNames, UnifiedMemoryList,
 };
-use minidump_processor::{ProcessState, ProcessorOptions, process_minidump_with_options};
+use minidump_processor::{
+    ExceptionInfo, ProcessState, ProcessorOptions, process_minidump_with_options,
+};
 use minidump_unwind::SymbolProvider;
 
 use crate::Error;
@@ -69,28 +71,76 @@ pub(crate) fn process<P: SymbolProvider + Sync>(
     soft_errors: &mut SoftErrors,
 ) -> Result<ProcessState, Error> {
     let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-    let view = {
-        let dump = open(path, bytes)?;
-        note_missing(&dump, soft_errors);
-        let planned = caught(|| View::plan(bytes, &dump));
-        planned.ok().flatten().ok_or_else(|| malformed("its directory cannot be read".into()))?
-    };
+    note_missing(&open(path, bytes)?, soft_errors);
+    let mut panics = Vec::new();
+    for hidden in HIDDEN {
+        let view = plan(path, bytes, hidden)?;
+        if hidden.is_empty() {
+            note_left_out(&view, soft_errors);
+        }
+        match view.with(bytes, |bytes| caught(|| run(bytes, provider))) {
+            Ok(Ok(state)) => return Ok(complete(state, bytes, &panics, soft_errors)),
+            Ok(Err(reason)) => return Err(malformed(reason)),
+            Err(panic) => panics.push(panic),
+        }
+    }
+    let reason = format!("the dump's reader failed: {}", panics.join("; "));
+    Err(Error::Internal { reason })
+}
+
+/// What to hide from a reader that panicked: first what it analyses instructions and memory
+/// maps for, then everything that a stack does not need.
+const HIDDEN: &[&[u32]] = &[&[], &[6], &[6, 12, 14, 16, 0x4767_0009]];
+
+fn plan(path: &Path, bytes: &[u8], hidden: &[u32]) -> Result<View, Error> {
+    let dump = open(path, bytes)?;
+    let planned = caught(|| View::plan(bytes, &dump, hidden)).ok().flatten();
+    let reason = "its stream directory cannot be read".to_owned();
+    planned.ok_or_else(|| Error::Malformed { path: path.to_owned(), reason })
+}
+
+fn note_left_out(view: &View, soft_errors: &mut SoftErrors) {
     if view.threads_left_out > 0 {
         let message = format!("{} threads were left out", view.threads_left_out);
         soft_errors.push("threads_cut", "stream ThreadList", message);
     }
-    let outcome = view.with(bytes, |bytes| caught(|| run(bytes, provider)));
-    let mut state = match outcome {
-        Ok(Ok(state)) => state,
-        Ok(Err(reason)) => return Err(malformed(reason)),
-        Err(panic) => {
-            let reason = format!("the dump's reader failed: {panic}");
-            return Err(Error::Internal { reason });
-        }
-    };
+}
+
+/// Gives back what had to be hidden, as far as it can be read without the analysis that failed.
+fn complete(
+    mut state: ProcessState,
+    bytes: &[u8],
+    panics: &[String],
+    soft_errors: &mut SoftErrors,
+) -> ProcessState {
     state.unknown_streams.clear();
     state.unimplemented_streams.clear();
-    Ok(state)
+    for panic in panics {
+        let message = format!("the crashing instruction could not be analysed: {panic}");
+        soft_errors.push("crash_analysis_failed", "stream Exception", message);
+    }
+    if !panics.is_empty() {
+        let plain = caught(|| plain_exception(bytes, &state));
+        state.exception_info = plain.ok().flatten();
+    }
+    state
+}
+
+fn plain_exception(bytes: &[u8], state: &ProcessState) -> Option<ExceptionInfo> {
+    let dump = Minidump::read(bytes).ok()?;
+    let exception = dump.get_stream::<MinidumpException<'_>>().ok()?;
+    let (os, cpu) = (state.system_info.os, state.system_info.cpu);
+    Some(ExceptionInfo {
+        reason: exception.get_crash_reason(os, cpu),
+        address: exception.get_crash_address(os, cpu).into(),
+        adjusted_address: None,
+        instruction_str: None,
+        instruction_properties: None,
+        memory_access_list: None,
+        instruction_pointer_update: None,
+        possible_bit_flips: Vec::new(),
+        inconsistencies: Vec::new(),
+    })
 }
 
 fn run<P: SymbolProvider + Sync>(bytes: &[u8], provider: &P) -> Result<ProcessState, String> {

@@ -3,7 +3,7 @@
 //! The processor walks every thread of a dump to the end and keeps every frame, so a hostile
 //! stack costs gigabytes. It walks no thread that has no context, and none that
 //! `BreakpadInfo` calls the dump's own writer. For the time of one call the dump therefore
-//! gets three streams at its end, and a directory that names them last (where two streams have
+//! gets streams at its end, and a directory that names them last (where two streams have
 //! one type, the last one counts; `view::tests` pins both facts):
 //!
 //! | stream | type | what |
@@ -11,6 +11,7 @@
 //! | `ThreadList` | 3 | the same threads and stacks, without contexts |
 //! | `BreakpadInfo` | 0x47670001 | `dump_thread_id` = the thread that would get the exception's context |
 //! | `SystemInfo` | 7 | only where the dump has none: a system that is not known |
+//! | those in `hidden` | | empty, so that they cannot be read |
 //!
 //! Walking is done afterwards, thread by thread, within limits ([`crate::walk`]).
 
@@ -66,9 +67,9 @@ struct Entry {
 }
 
 impl View {
-    /// Plans the view of `bytes`; `None` when offsets would not fit into 32 bits, or when the
+    /// Plans the view of `bytes` without the streams of the types `hidden`; `None` when offsets would not fit into 32 bits, or when the
     /// directory of the dump cannot be read.
-    pub(crate) fn plan(bytes: &[u8], dump: &Minidump<'_, &[u8]>) -> Option<Self> {
+    pub(crate) fn plan(bytes: &[u8], dump: &Minidump<'_, &[u8]>, hidden: &[u32]) -> Option<Self> {
         let threads = dump.get_stream::<MinidumpThreadList<'_>>().ok();
         let threads = threads.map(|list| list.threads).unwrap_or_default();
         let mut writer = Writer {
@@ -81,6 +82,9 @@ impl View {
         writer.stream(BREAKPAD_INFO, |out| write_breakpad_info(out, dump))?;
         if dump.get_stream::<MinidumpSystemInfo>().is_err() {
             writer.stream(SYSTEM_INFO, write_unknown_system)?;
+        }
+        for stream_type in hidden {
+            writer.stream(*stream_type, |_| {})?;
         }
         let header_patch = writer.directory(bytes, dump)?;
         Some(Self {
@@ -186,4 +190,79 @@ fn write_breakpad_info(out: &mut Out, dump: &Minidump<'_, &[u8]>) {
 fn write_unknown_system(out: &mut Out) {
     out.u16(0xffff);
     out.bytes.resize(out.bytes.len().saturating_add(SYSTEM_INFO_BYTES - 2), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use lastwords_synth::{Dump, Module, Stack, Thread};
+    use minidump_processor::{ProcessState, ProcessorOptions, process_minidump_with_options};
+    use minidump_unwind::{Symbolizer, string_symbol_supplier};
+
+    use super::*;
+    use crate::block_on::block_on;
+
+    fn processed(bytes: &[u8]) -> ProcessState {
+        let dump = Minidump::read(bytes).unwrap();
+        let nothing = Symbolizer::new(string_symbol_supplier(HashMap::new()));
+        let options = ProcessorOptions::stable_basic();
+        block_on(process_minidump_with_options(&dump, &nothing, options)).unwrap()
+    }
+
+    fn two_threads() -> Vec<u8> {
+        let one = Stack::new(0x7000_0000).frame(0x40_1000, 64).frame(0x40_2000, 64);
+        let two = Stack::new(0x7100_0000).frame(0x40_1000, 64).frame(0x40_2000, 64);
+        Dump::new()
+            .module(Module::new("app", 0x40_0000, 0x1_0000))
+            .thread(Thread::new(7, &one))
+            .thread(Thread::new(8, &two))
+            .crash(8, 11, 1, 0x10)
+            .build()
+    }
+
+    fn viewed(bytes: &mut Vec<u8>, hidden: &[u32]) -> ProcessState {
+        let view = View::plan(bytes, &Minidump::read(&bytes[..]).unwrap(), hidden).unwrap();
+        view.with(bytes, processed)
+    }
+
+    #[test]
+    fn the_processor_walks_nothing_and_knows_the_rest() {
+        let mut bytes = two_threads();
+        let before = bytes.clone();
+        let whole = processed(&bytes);
+        assert!(whole.threads.iter().all(|thread| thread.frames.len() > 1), "it walks otherwise");
+        let state = viewed(&mut bytes, &[]);
+        assert_eq!(bytes, before, "the dump is as before");
+        assert_eq!(state.threads.len(), 2);
+        assert!(state.threads.iter().all(|thread| thread.frames.is_empty()));
+        let reason =
+            |state: &ProcessState| state.exception_info.as_ref().unwrap().reason.to_string();
+        assert_eq!(reason(&state), reason(&whole));
+        assert_eq!(state.modules.iter().count(), 1);
+    }
+
+    #[test]
+    fn a_hidden_stream_is_not_read() {
+        const EXCEPTION: u32 = 6;
+        let mut bytes = two_threads();
+        assert!(viewed(&mut bytes, &[]).exception_info.is_some());
+        assert!(viewed(&mut bytes, &[EXCEPTION]).exception_info.is_none());
+    }
+
+    #[test]
+    fn a_dump_without_threads_or_system_is_processed_all_the_same() {
+        let mut bytes = two_threads();
+        // Both streams become unused ones.
+        let directory = bytes.len() - 12 * 5;
+        for entry in 0..5 {
+            let at = directory + 12 * entry;
+            if bytes[at] == 3 || bytes[at] == 7 {
+                bytes[at] = 0;
+            }
+        }
+        let state = viewed(&mut bytes, &[]);
+        assert!(state.threads.is_empty());
+        assert!(state.exception_info.is_some());
+    }
 }

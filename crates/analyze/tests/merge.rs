@@ -1,5 +1,6 @@
 //! Python frames stand where their native evaluation frames are.
-#![allow(clippy::arithmetic_side_effects)]
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+#![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests
 
 mod support;
 

@@ -1,7 +1,8 @@
 //! A small process of the tests' own: an interpreter, an extension module and libc, with
 //! symbols and call frame information.
 #![allow(dead_code)] // every test file uses a part
-#![allow(clippy::arithmetic_side_effects)]
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+#![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests
 
 use std::path::Path;
 

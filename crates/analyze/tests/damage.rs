@@ -1,0 +1,108 @@
+//! Random damage to a good dump: an orderly answer, soon.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+#![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests
+
+mod support;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lastwords_analyze::{Error, Options, analyze_bytes};
+use lastwords_synth::{PythonThread, Thread};
+use proptest::prelude::*;
+use support::*;
+
+fn good_dump() -> Vec<u8> {
+    let one = stack(&[STEP, GLUE, CFUNCTION, EVAL, VECTORCALL, THREAD_RUN, START_THREAD]);
+    let two = stack_at(STACK + 0x10_0000, &[UNKNOWN, EVAL, THREAD_RUN, START_THREAD]);
+    let python = PythonThread {
+        exception_type: Some("KeyError"),
+        ..on_thread(7, vec![frame("run", one.sp(3) + ANCHOR_IN_EVAL)])
+    };
+    dump()
+        .thread(Thread::new(7, &one).named("worker"))
+        .thread(Thread::new(8, &two))
+        .crash(7, 11, 1, 0x10)
+        .pid(4242)
+        .annotation("level", "tundra")
+        .soft_errors("[]")
+        .python(&process(vec![
+            python,
+            on_thread(8, vec![frame("two", two.sp(1) + ANCHOR_IN_EVAL)]),
+        ]))
+        .build()
+}
+
+fn read(bytes: Vec<u8>) -> Result<serde_json::Value, Error> {
+    let started = Instant::now();
+    let options = Options { local_modules: false, ..Options::default() };
+    let result = analyze_bytes(Path::new("test.dmp"), bytes, &options);
+    let elapsed = started.elapsed();
+    assert!(elapsed < Duration::from_secs(10), "took {elapsed:?}");
+    result
+}
+
+/// Orderly: an analysis, or an error that is not a defect.
+fn is_orderly(result: &Result<serde_json::Value, Error>) -> bool {
+    !matches!(result, Err(Error::Internal { .. }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_bytes_are_borne(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..32)) {
+        let mut bytes = good_dump();
+        for (index, value) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = value;
+        }
+        let result = read(bytes);
+        prop_assert!(is_orderly(&result), "{result:?}");
+    }
+
+    #[test]
+    fn extreme_words_are_borne(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(vec![
+            0_u32, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_fff0, 0xffff_ffff,
+        ])), 1..8),
+    ) {
+        let mut bytes = good_dump();
+        for (index, value) in changes {
+            let at = index.index(bytes.len() / 4 - 1) * 4;
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        let result = read(bytes);
+        prop_assert!(is_orderly(&result), "{result:?}");
+    }
+
+    #[test]
+    fn a_cut_is_borne(len in any::<prop::sample::Index>()) {
+        let mut bytes = good_dump();
+        bytes.truncate(len.index(bytes.len()));
+        let result = read(bytes);
+        prop_assert!(is_orderly(&result), "{result:?}");
+    }
+
+    #[test]
+    fn random_bytes_behind_a_header_are_borne(tail in prop::collection::vec(any::<u8>(), 0..2048)) {
+        let mut bytes = b"MDMP\x93\xa7\0\0\x08\0\0\0\x20\0\0\0".to_vec();
+        bytes.extend(tail);
+        let result = read(bytes);
+        prop_assert!(is_orderly(&result), "{result:?}");
+    }
+}
+
+#[test]
+fn the_undamaged_dump_is_read_whole() {
+    let document = read(good_dump()).unwrap();
+    assert_eq!(document["soft_errors"], serde_json::json!([]));
+    assert_eq!(document["threads"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_same_dump_of_a_big_endian_machine_is_not_mistaken() {
+    let mut bytes = good_dump();
+    bytes[..4].copy_from_slice(b"PMDM");
+    assert!(matches!(read(bytes), Err(Error::Malformed { .. })));
+}
