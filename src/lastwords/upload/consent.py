@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastwords.config import CONSENT_CHOICES, config_dir
-from lastwords.errors import DeliveryError, SettingsError
+from lastwords.errors import SettingsError
 from lastwords.report.json_text import json_text, read_json_file
 from lastwords.spool.writer import write_file
 
@@ -157,17 +157,3 @@ def _asked(answer: str, product: str | None, environ: Mapping[str, str] | None) 
     if answer in ("always", "never"):
         store_consent(answer, product, environ)
     return Decision(is_allowed=answer in ("once", "always"), reason=f"the answer was {answer}")
-
-
-def require(decision: Decision) -> None:
-    """Raise unless the decision allows sending.
-
-    Raises:
-        DeliveryError: It does not (`delivery_not_allowed`).
-    """
-    if not decision.is_allowed:
-        raise DeliveryError(
-            "delivery_not_allowed",
-            f"nothing was sent: {decision.reason}",
-            "lastwords send --yes sends once, lastwords spool consent always from now on",
-        )
