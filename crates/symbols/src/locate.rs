@@ -211,9 +211,12 @@ impl Search<'_> {
     fn finish(mut self) -> Located {
         let files = self.load_dwarf();
         let Found { code, debug, breakpad, failure } = self.found;
-        let status = loaded_status(&code, &debug, &breakpad, files.is_some())
-            .or(failure)
-            .unwrap_or(ModuleStatus::Missing);
+        let loaded = loaded_status(&code, &debug, &breakpad, files.is_some());
+        let status = match (loaded, failure) {
+            (Some(ModuleStatus::Malformed { .. }) | None, Some(failure)) => failure,
+            (Some(loaded), _) => loaded,
+            (None, None) => ModuleStatus::Missing,
+        };
         let elf = (code.is_some() || debug.is_some())
             .then(|| ElfSymbols::new(code, debug.clone(), files));
         Located { elf, breakpad, status: Some(status) }
@@ -272,11 +275,21 @@ fn loaded_status(
     has_dwarf: bool,
 ) -> Option<ModuleStatus> {
     let loaded = |path: &Path, kind| Some(ModuleStatus::Loaded { path: path.to_owned(), kind });
-    match (debug, breakpad) {
-        (Some(image), _) if has_dwarf => loaded(image.path(), SymbolKind::Dwarf),
-        (_, Some((path, symbols))) if symbols.has_functions() => loaded(path, SymbolKind::Breakpad),
-        (Some(image), _) => loaded(image.path(), SymbolKind::SymbolTable),
-        (None, Some((path, _))) => loaded(path, SymbolKind::CfiOnly),
-        (None, None) => loaded(code.as_ref()?.path(), SymbolKind::CfiOnly),
+    let images = || [debug, code].into_iter().flatten();
+    if let Some(image) = debug.as_ref().filter(|_| has_dwarf) {
+        return loaded(image.path(), SymbolKind::Dwarf);
     }
+    if let Some((path, _)) = breakpad.as_ref().filter(|(_, symbols)| symbols.has_functions()) {
+        return loaded(path, SymbolKind::Breakpad);
+    }
+    if let Some(image) = images().find(|image| image.has_symbol_table()) {
+        return loaded(image.path(), SymbolKind::SymbolTable);
+    }
+    let with_cfi = images().find(|image| image.has_cfi()).map(|image| image.path());
+    if let Some(path) = with_cfi.or(breakpad.as_ref().map(|(path, _)| path.as_path())) {
+        return loaded(path, SymbolKind::CfiOnly);
+    }
+    let path = images().next()?.path().to_owned();
+    let reason = "holds neither symbols nor call frame information".to_owned();
+    Some(ModuleStatus::Malformed { path, reason })
 }

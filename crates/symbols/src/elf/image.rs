@@ -92,6 +92,7 @@ pub struct ElfImage {
     debug_link: Option<String>,
     alt_link: Option<(String, Vec<u8>)>,
     has_dwarf: bool,
+    has_symbol_table: bool,
     places: CfiPlaces,
     debug_frame: OnceLock<Option<(SectionData, u64)>>,
 }
@@ -124,6 +125,7 @@ impl ElfImage {
                 .and_then(|(name, build_id)| Some((link_name(Some(name))?, build_id.to_vec()))),
             has_dwarf: has_contents(&object, ".debug_info")
                 && has_contents(&object, ".debug_abbrev"),
+            has_symbol_table: has_contents(&object, ".symtab") || has_contents(&object, ".dynsym"),
             places: CfiPlaces::read(&object),
             debug_frame: OnceLock::new(),
             file,
@@ -181,6 +183,11 @@ impl ElfImage {
     /// Whether there is DWARF to symbolicate with.
     pub fn has_dwarf(&self) -> bool {
         self.has_dwarf
+    }
+
+    /// Whether there is a symbol table, of whatever worth.
+    pub(crate) fn has_symbol_table(&self) -> bool {
+        self.has_symbol_table
     }
 
     /// Whether there is any call frame information for unwinding.
