@@ -48,7 +48,7 @@ def test_a_wrong_setting_is_named_and_the_crash_is_still_reported(
 
 def test_a_missing_dump_directory_is_made(home: Home, faults_library: Path) -> None:
     deep = home.folder / "not" / "there" / "yet"
-    die(Home(folder=deep.parent), faults_library, {"dump_dir": str(deep / "spool")})
+    die(home, faults_library, {"dump_dir": str(deep / "spool")})
     assert Home(folder=deep).report().dump.is_file()
     assert (deep / "spool").stat().st_mode & 0o777 == 0o700
 
@@ -100,15 +100,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True, timeout=30)
 
 
+@pytest.mark.parametrize("free_kib", [0, 12])
 def test_a_full_disk_is_told_and_earlier_reports_stay(
-    small_disk: Path, home: Home, faults_library: Path
+    free_kib: int, small_disk: Path, home: Home, faults_library: Path
 ) -> None:
     earlier = small_disk / "spool/pending/8c9a6b9e-7c5e-4c8e-9d7a-0a2b6f1f3d11"
     earlier.mkdir(parents=True)
     (earlier / "report.json").write_text('{"schema": 1}')
-    (small_disk / "ballast").write_bytes(bytes(100 * 1024))
+    (small_disk / "ballast").write_bytes(bytes((124 - free_kib) * 1024))
     death = die(home, faults_library, {"dump_dir": str(small_disk / "spool")})
-    assert "space" in death.stderr.lower()
+    assert "No space left on device" in death.stderr
     assert (earlier / "report.json").read_text() == '{"schema": 1}'
     for report in (small_disk / "spool/pending").glob("*/report.json"):
         json.loads(report.read_text())
