@@ -42,23 +42,36 @@ _SECRET_NAMES = frozenset(("auth", "pw", "pass", "pin", "cvc", "sid", "sig", "ds
 _NAME = r"[\w.\-]{1,128}"
 _VALUE = r"(?:\"(?:[^\"\\]|\\.){0,4096}\"|'(?:[^'\\]|\\.){0,4096}'|[^\s,;&'\"}\])>]+)"
 
-_SOURCES: tuple[tuple[str, str], ...] = (
+# What one of must be in the text (in lower case) for the expression to be worth running; the
+# expression; what is put in place of what it finds.
+_SOURCES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     # PEM blocks first: what is inside looks like many other things
     (
+        ("-----begin",),
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
         SCRUBBED,
     ),
     # scheme://user:password@host
-    (r"\b([a-z][a-z0-9+.\-]{0,30}://)[^\s/?#'\"<>]{0,512}@", r"\1" + SCRUBBED + "@"),
+    (
+        ("://",),
+        r"\b([a-z][a-z0-9+.\-]{0,30}://)[^\s/?#'\"<>]{0,512}@",
+        r"\1" + SCRUBBED + "@",
+    ),
     # Cookie and Authorization headers go on to the end of the line
     (
+        ("cookie", "authorization"),
         r"\b((?:set-)?cookie|(?:proxy-)?authorization)(['\"]?\s*[:=]\s*)(?!\[scrubbed\])[^\r\n]+",
         r"\1\2" + SCRUBBED,
     ),
-    (r"\b(bearer|basic|digest)(\s+)[\w.~+/=\-]{6,}", r"\1\2" + SCRUBBED),
-    # JSON web tokens and the prefixes that issuers chose so that scanners find them
-    (r"\beyJ[\w\-]{8,2048}\.[\w\-]{4,2048}\.[\w\-]*", SCRUBBED),
     (
+        ("bearer", "basic", "digest"),
+        r"\b(bearer|basic|digest)(\s+)[\w.~+/=\-]{6,}",
+        r"\1\2" + SCRUBBED,
+    ),
+    # JSON web tokens and the prefixes that issuers chose so that scanners find them
+    (("eyj",), r"\beyJ[\w\-]{8,2048}\.[\w\-]{4,2048}\.[\w\-]*", SCRUBBED),
+    (
+        ("gh", "glpat-", "xox", "akia", "asia", "aiza", "sk-", "k_", "pypi-", "npm_", "hf_"),
         (r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}|xox[abeoprs]-[\w\-]{10,}"
         r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w\-]{30,}|sk-[\w\-]{16,}|[sr]k_(?:live|test)_\w{10,}"
         r"|pypi-[\w\-]{16,}|npm_\w{30,}|hf_\w{20,})"),
@@ -78,13 +91,18 @@ class _Patterns:
         import re
 
         flags = re.IGNORECASE | re.DOTALL
-        self.replacements = [(re.compile(source, flags), text) for source, text in _SOURCES]
-        self.heads = (re.compile(_PAIR, flags), re.compile(_OPTION, flags))
+        self.replacements = [
+            (needles, re.compile(source, flags), text) for needles, source, text in _SOURCES
+        ]
+        self.pair = re.compile(_PAIR, flags)
+        self.option = re.compile(_OPTION, flags)
         self.value = re.compile(_VALUE, flags)
         self.card = re.compile(_CARD)
 
 
 _patterns: list[_Patterns] = []
+_known_names: dict[str, bool] = {}
+_MAX_KNOWN_NAMES = 512
 
 
 def _plain(name: str) -> str:
@@ -92,11 +110,19 @@ def _plain(name: str) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a key, header, option or variable of that name holds a secret."""
-    plain = _plain(name)
-    if plain in _HARMLESS_NAMES:
-        return False
-    return plain in _SECRET_NAMES or any(word in plain for word in _SECRET_WORDS)
+    """Whether a key, header, option or variable of that name holds a secret.
+
+    Answers about the last few hundred names are remembered: annotations are set again and again.
+    """
+    known = _known_names.get(name)
+    if known is None:
+        plain = _plain(name)
+        known = plain in _SECRET_NAMES or any(word in plain for word in _SECRET_WORDS)
+        known = known and plain not in _HARMLESS_NAMES
+        if len(_known_names) >= _MAX_KNOWN_NAMES:
+            _known_names.clear()
+        _known_names[name] = known
+    return known
 
 
 def scrub_text(text: str) -> str:
@@ -109,20 +135,22 @@ def scrub_text(text: str) -> str:
     if not _patterns:
         _patterns.append(_Patterns())
     patterns = _patterns[0]
-    for pattern, replacement in patterns.replacements:
-        text = pattern.sub(replacement, text)
-    for head in patterns.heads:
-        text = _scrub_pairs(text, head, patterns.value)
+    lowered = text.lower()
+    for needles, pattern, replacement in patterns.replacements:
+        if any(needle in lowered for needle in needles):
+            text = pattern.sub(replacement, text)
+    if ":" in text or "=" in text:
+        text = _scrub_pairs(text, patterns.pair, patterns.value)
+    if "-" in text:
+        text = _scrub_pairs(text, patterns.option, patterns.value)
     return patterns.card.sub(_scrub_card, text)
 
 
 def _may_hold_secret(text: str) -> bool:
     """Cheap test without `re`: most annotations are short words and numbers."""
-    if len(text) < 6:
-        return False
-    if any(char in text for char in ":=@") or " " in text or len(text) >= 16:
+    if len(text) >= 13:
         return True
-    return sum(char.isdigit() for char in text) >= 13
+    return len(text) >= 6 and any(char in text for char in ":=@ ")
 
 
 def _scrub_pairs(text: str, head: re.Pattern[str], value: re.Pattern[str]) -> str:

@@ -128,12 +128,11 @@ class Spool:
     def ids(self, state: str) -> list[str]:
         """List the report ids of a stage, oldest first; unreadable counts as empty."""
         folder = os.path.join(self.directory, state)
-        dated = []
-        for name in _names(folder):
-            path = os.path.join(folder, name)
-            with contextlib.suppress(OSError):
-                if is_report_id(name) and os.path.isdir(path) and not os.path.islink(path):
-                    dated.append((os.stat(path).st_mtime, name))
+        dated = [
+            (_made(os.path.join(folder, name)), name)
+            for name in _names(folder)
+            if is_report_id(name) and _is_own_dir(os.path.join(folder, name))
+        ]
         return [name for _, name in sorted(dated)]
 
     def reports(self, state: str | None = None) -> list[SpooledReport]:
@@ -282,6 +281,18 @@ class Spool:
                 shutil.rmtree(doomed)
             except OSError as error:
                 raise spool_error("removing", doomed, error) from error
+
+
+def _is_own_dir(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+def _made(path: str) -> float:
+    """When the report was made: its document stays as it is, its directory gets a lock file."""
+    for name in ("report.json", "dump.dmp", ""):
+        with contextlib.suppress(OSError):
+            return os.stat(os.path.join(path, name)).st_mtime
+    return 0.0
 
 
 def directory_size(path: str) -> int:

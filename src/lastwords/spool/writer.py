@@ -86,7 +86,8 @@ def ensure_spool(directory: str) -> None:
             try:
                 os.mkdir(path, 0o700)
             except FileExistsError:
-                if not os.path.isdir(path):
+                # A link could lead the reports into somebody else's directory.
+                if os.path.islink(path) or not os.path.isdir(path):
                     raise NotADirectoryError(errno.ENOTDIR, "Not a directory", path) from None
             if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "no permission to read and write", path)

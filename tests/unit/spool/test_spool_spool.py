@@ -29,7 +29,8 @@ def add(spool: Spool, document: str = '{"schema":1,"product":"p"}') -> str:
 def test_reports_are_listed_oldest_first(spool: Spool) -> None:
     ids = [add(spool) for _ in range(3)]
     for age, report_id in enumerate(ids):
-        os.utime(spool.path("pending", report_id), (1000 - age, 1000 - age))
+        file = Path(spool.path("pending", report_id), "report.json")
+        os.utime(file, (1000 - age, 1000 - age))
     assert [item.report_id for item in spool.reports("pending")] == ids[::-1]
 
 

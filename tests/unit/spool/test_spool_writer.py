@@ -73,6 +73,14 @@ def test_a_file_in_place_of_a_directory_is_a_clear_error(tmp_path: Path, in_the_
     assert "dump_dir" in caught.value.hint
 
 
+def test_a_stage_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "spool" / "pending").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SpoolError, match="Not a directory"):
+        ensure_spool(str(tmp_path / "spool"))
+
+
 def test_a_directory_without_permission_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
