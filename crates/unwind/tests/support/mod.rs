@@ -1,4 +1,5 @@
 //! Walks a stack that is given as registers, memory and mapped files.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use lastwords_unwind::Provider;
 use minidump::format::{self, MINIDUMP_LOCATION_DESCRIPTOR, MINIDUMP_MODULE};
@@ -71,8 +72,10 @@ pub fn walk(target: &Target, provider: &Provider) -> CallStack {
 }
 
 /// The provider never waits, so one poll is enough.
-fn block_on(walk: impl Future<Output = ()>) {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let poll = std::pin::pin!(walk).poll(&mut context);
-    assert!(poll.is_ready());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("the provider waits"),
+    }
 }
