@@ -76,5 +76,5 @@ def test_without_any_permission_the_crashing_thread_serves_its_memory(home: Home
     assert report["capture"] == {"threads": "none", "memory": "served"}
     analysis = analyze(dump_of(home))
     assert functions(analysis)[:2] == ["string_at", "crash"]
-    names = [thread["frames"][-1]["function"] for thread in analysis["threads"] if thread["frames"]]
-    assert names.count("Thread._bootstrap") == 2, "the other Python threads are there too"
+    frames = [frame["function"] for thread in analysis["threads"] for frame in thread["frames"]]
+    assert frames.count("Thread._bootstrap") == 2, "the other Python threads are there too"
