@@ -17,7 +17,7 @@ from typing import Any
 
 from lastwords.store import Store, StoredReport, open_store
 
-LASTWORDS = [sys.executable, "-c", "from lastwords.cli import main; main()"]
+LASTWORDS = [sys.executable, "-m", "lastwords"]
 START_S = 30.0
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -203,9 +205,13 @@ def test_address_is_one_line_for_people(tmp_path: Path) -> None:
 def test_missing_extra_is_named(tmp_path: Path) -> None:
     """As in an installation of `lastwords[analyze]`: the package is there, its extra is not."""
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no', name='uvicorn')")
-    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {LASTWORDS[2]}"
+    program = "from lastwords.cli import main; main()"
     failed = subprocess.run(
-        [LASTWORDS[0], "-c", program, "serve", "--data", str(tmp_path / "d")],
+        [sys.executable, "-c", program, "serve", "--data", str(tmp_path / "d")],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        },
         capture_output=True,
         text=True,
         check=False,

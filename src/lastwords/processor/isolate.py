@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ChildEnd", "ChildLimits", "ChildResult", "Interrupt", "run_child"]
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 _ERROR_TAIL_BYTES = 4096
 
 
@@ -144,6 +144,8 @@ def _limit_text(limits: ChildLimits) -> str:
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    if python_path := os.environ.get("PYTHONPATH"):  # relative entries: the child works elsewhere
+        kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, python_path.split(os.pathsep)))
     return {**kept, "LANG": "C.UTF-8", "PYTHONUTF8": "1", "NO_COLOR": "1"}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessorSettings", "StepResult", "Stopped", "Work"]
 
-_ANALYZE = (sys.executable, "-c", "from lastwords.cli import main; main()", "analyze")
+_ANALYZE = (sys.executable, "-m", "lastwords", "analyze")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def run(work: Work) -> StepResult:
     if child.end is ChildEnd.INTERRUPTED:
         raise Stopped
     if child.end is not ChildEnd.EXITED or child.exit_status != 0:
-        return _failed(child)
+        return _failed(child, str(dump))
     document = _decode(child.output)
     if document is None:
         return StepResult(
@@ -59,8 +59,8 @@ def _command(work: Work) -> list[str]:
     return [*settings.analyze_command, "--json", *local, *symbols]
 
 
-def _failed(child: ChildResult) -> StepResult:
-    reason = _first_line(child.error_text)
+def _failed(child: ChildResult, path: str) -> StepResult:
+    reason = _first_line(child.error_text).replace(path, "the dump")
     if child.end is ChildEnd.EXITED and child.exit_status == _INPUT_NOT_READABLE:
         return StepResult(
             outcome=NoteOutcome.FAILED,
