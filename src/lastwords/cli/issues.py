@@ -47,9 +47,7 @@ def command(*, server: str, status: str, product: str | None, limit: int, is_jso
     if not issues:
         click.echo(f"no issues ({status}) at {server}", err=True)
         return
-    write_table(
-        _COLUMNS, [_row(one) for one in issues], {"RANK", "ISSUE", "INSTALLATIONS", "REPORTS"}
-    )
+    write_table(_COLUMNS, [_row(one) for one in issues], {"LAST SEEN", "VERSION"})
 
 
 def _row(issue: dict[str, Any]) -> list[str]:

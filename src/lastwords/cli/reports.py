@@ -49,7 +49,9 @@ def command(  # noqa: PLR0913  (one parameter per option)
     elif report_id is not None:
         _write_report(server, document.get("report") or {})
     elif document.get("reports"):
-        write_table(_COLUMNS, [_row(one) for one in document["reports"]], {"ISSUE"})
+        write_table(
+            _COLUMNS, [_row(one) for one in document["reports"]], {"RECEIVED", "PRODUCT", "VERSION"}
+        )
     else:
         click.echo(f"no such reports at {server}", err=True)
 

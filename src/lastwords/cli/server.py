@@ -26,6 +26,7 @@ DEFAULT_SERVER = "http://127.0.0.1:8311"
 
 _TIMEOUT_S = 15
 _MAX_ANSWER_BYTES = 64 << 20
+_WIDE_COLUMNS = 110
 _HINT = "start one with `lastwords serve`, or give its address with --server or LASTWORDS_SERVER"
 
 
@@ -74,13 +75,13 @@ def ask(server: str, path: str, parameters: Mapping[str, object]) -> dict[str, A
         ) from error
 
 
-def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[str]) -> None:
+def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], wide: set[str]) -> None:
     """Print rows: as a table on a terminal, as lines with tabs between the columns in a pipe.
 
     Args:
-        columns: Headings.
+        columns: Headings; the last column takes the lines that it needs.
         rows: Cells; foreign text is made fit for the terminal here.
-        numbers: Headings of the columns that are aligned to the right.
+        wide: Headings of the columns that only a wide terminal (110 columns) shows.
     """
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -91,12 +92,22 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    console = Console(no_color="NO_COLOR" in os.environ)
+    is_wide = console.width >= _WIDE_COLUMNS
+    shown = [index for index, name in enumerate(columns) if is_wide or name not in wide]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for index in shown:
+        is_last = index == len(columns) - 1
+        is_number = bool(cleaned) and all(row[index].isdigit() for row in cleaned)
+        table.add_column(
+            columns[index],
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=not is_last,
+        )
     for row in cleaned:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(no_color="NO_COLOR" in os.environ).print(table)
+        table.add_row(*(Text(row[index]) for index in shown))
+    console.print(table)
 
 
 def _document(server: str, body: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ absent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from lastwords.signature.names import module_name
@@ -90,7 +90,8 @@ class SignatureInput:
     """What one report offers for grouping.
 
     Args:
-        reason: The crash reason as in `crash_info.type`, e.g. `SIGSEGV / SEGV_MAPERR`.
+        reason: The crash reason as in `crash_info.type`, e.g. `SIGSEGV / SEGV_MAPERR`; "no
+            exception" for a dump that was asked for, `None` when unknown.
         message: An assertion or abort message of the native crash.
         frames: Merged frames of the crashing thread, innermost first, inline frames expanded.
         exception: Set when the report is about a Python exception; `frames` is then not used.
@@ -113,8 +114,9 @@ def from_analysis(document: Mapping[str, object]) -> SignatureInput:
     frames: list[SignatureFrame] = []
     for frame in _crashing_frames(document, crash_info)[:_MAX_FRAMES]:
         frames.extend(_expand(frame, modules, roots))
+    is_requested = bool(crash_info) and crash_info.get("type") is None
     return SignatureInput(
-        reason=_text(crash_info.get("type")),
+        reason="no exception" if is_requested else _text(crash_info.get("type")),
         message=_text(crash_info.get("assertion")),
         frames=tuple(frames[:_MAX_FRAMES]),
     )
@@ -146,12 +148,13 @@ def from_report(
     exception = _mapping(report.get("exception"))
     if exception and mechanism.get("type") != "signal":
         return from_exception(exception)
+    signal = _text(_mapping(mechanism.get("signal")).get("name"))
     if analysis is not None:
-        return from_analysis(analysis)
+        read = from_analysis(analysis)
+        return replace(read, reason=signal) if read.reason is None else read
     if exception:
         return from_exception(exception)
-    signal = _mapping(mechanism.get("signal"))
-    return SignatureInput(reason=_text(signal.get("name")) or _text(mechanism.get("type")))
+    return SignatureInput(reason=signal or _text(mechanism.get("type")))
 
 
 def _crashing_frames(

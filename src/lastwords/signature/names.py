@@ -193,7 +193,11 @@ class _Scanner:
         return "", True
 
     def _angle(self, inner: str, out: list[str]) -> str:
-        if inner and (not out or out[-1] == ":"):
+        is_after_scope = "".join(out[-2:]) == "::"
+        if is_after_scope and not inner.startswith("impl "):
+            del out[-2:]  # Rust's `write::<u8>`, which the older mangling leaves out altogether
+            return ""
+        if inner and (is_after_scope or not out):
             # Rust: `<alloc::vec::Vec<T> as core::ops::Index<I>>::index`, `ptr::<impl *mut T>::add`.
             subject = inner.removeprefix("impl ").split(" as ")[0].split(" for ")[-1]
             return _Scanner(self._show_operators(subject)).qualified_name() or "<T>"

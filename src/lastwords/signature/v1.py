@@ -360,8 +360,8 @@ def _role_notes(frames: Sequence[_Named]) -> Iterable[Note]:
 def _reason(reason: str | None) -> str:
     """Return the class of the crash reason: `SIGSEGV / SEGV_MAPERR` → `SIGSEGV`."""
     if not reason:
-        return "no exception"
-    return _REASON_SUFFIX.sub("", _printable(reason.partition("/")[0].strip())) or "no exception"
+        return "unknown reason"
+    return _REASON_SUFFIX.sub("", _printable(reason.partition("/")[0].strip())) or "unknown reason"
 
 
 def _type_name(exception: PythonExceptionInput) -> str:

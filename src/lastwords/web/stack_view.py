@@ -7,7 +7,7 @@ absent. What is too much for a page is counted and left to the raw document.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lastwords.signature import is_plumbing
 
@@ -306,7 +306,8 @@ def _exception(document: Mapping[str, object], relation: str | None) -> Exceptio
         else (),
         thread_name=text(document.get("thread_name")),
         frames=tuple(
-            _python_frame(frame, position) for position, frame in enumerate(found[-MAX_FRAMES:])
+            replace(_python_frame(frame, position), trust="")  # there is no other way to know it
+            for position, frame in enumerate(found[-MAX_FRAMES:])
         ),
         left_out=max(len(found) - MAX_FRAMES, 0),
         relation=relation,

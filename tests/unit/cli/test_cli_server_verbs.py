@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -162,3 +163,16 @@ def test_another_server_is_told_apart(server, status, body):
 
 def test_refusal_carries_the_servers_words(server):
     assert "there is none" in refusal(server.url, "/api/reports/x").message
+
+
+@pytest.mark.parametrize(("columns", "has_version"), [(80, False), (140, True)])
+def test_terminal_gets_a_table_that_fits(server, monkeypatch, capsys, columns, has_version):
+    server.answer("/api/issues", {"schema": 1, "issues": [ISSUE, {**ISSUE, "signature": "[red]x"}]})
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    issues.command.callback(server=server.url, status="all", product=None, limit=5, is_json=False)
+    text = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(len(line) for line in text.splitlines()) <= columns
+    assert ("VERSION" in text) is has_version
+    assert "[red]x" in text

@@ -318,6 +318,13 @@ def test_report_without_dump_and_exception_has_its_signal():
     assert sign(from_report(report)).text == "SIGKILL | (no stack)"
 
 
+def test_report_names_the_signal_that_its_dump_does_not():
+    report = {"mechanism": {"type": "signal", "signal": {"name": "SIGBUS"}}}
+    assert sign(from_report(report, {"threads": []})).text == "SIGBUS | (no stack)"
+    assert sign(from_report({}, {"threads": []})).text == "unknown reason | (no stack)"
+    assert sign(from_report(report, analysis(native("f()")))).text.startswith("SIGSEGV")
+
+
 def test_cause_changes_the_stack_hash_and_not_the_text():
     plain = exception("RuntimeError", "x", ("f", f"{SITE}/victim/a.py"))
     caused = {**plain, "cause": exception("KeyError", "y")}

@@ -144,4 +144,4 @@ def test_reports_without_symbols_join_their_issue_when_symbols_come(store, repor
 def test_title_says_what_called_what():
     title = issue_title(analysis(frame("memcpy", "0x1"), frame("Grid::at()", "0x10")))
     assert title == "SIGSEGV in memcpy ← Grid::at"
-    assert issue_title(sign(from_analysis({}))) == "no exception (no stack)"
+    assert issue_title(sign(from_analysis({}))) == "unknown reason (no stack)"
