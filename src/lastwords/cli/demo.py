@@ -220,13 +220,12 @@ def _wait_for_issues(stage: _Stage) -> list[dict[str, Any]]:
 
 def _show_stack(stage: _Stage) -> None:
     (dump,) = stage.spool.glob("completed/*/dump.dmp")
-    delivery = json.loads(dump.with_name("delivery.json").read_text("utf-8"))
     click.echo()
     write_analysis(
         decode_analysis(analyze_dump_json(dump)), TextOptions(stacks=StackChoice.CRASHING)
     )
     click.echo()
-    click.echo(f"This report's page: {stage.url}/reports/{delivery['server_id']}")
+    click.echo(f"This report's page: {stage.url}/reports/{dump.parent.name}")
 
 
 def _show_issues(stage: _Stage, issues: list[dict[str, Any]]) -> None:
