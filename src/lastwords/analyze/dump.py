@@ -74,6 +74,12 @@ def analyze_dump_json(
         return core.analyze_dump(os.fspath(path), msgspec.json.encode(options))
     except core.CoreError as error:
         _raise(error)
+    except UnicodeEncodeError as error:
+        raise DumpError(
+            "dump_not_readable",
+            f"{os.fspath(path)!r}: the path is not UTF-8 text",
+            "rename the file or its folder",
+        ) from error
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -29,18 +29,20 @@ def module_lines(analysis: Analysis) -> Iterator[Text]:
     """A line for each module that symbols were looked for, then how many more there are."""
     wanted = [m for m in analysis.modules if m.symbol_status is not SymbolStatus.NOT_NEEDED]
     shown = wanted[:_MAX_MODULES]
-    width = max((len(clean(module.filename or "?")) for module in shown), default=0)
+    names = max((len(clean(module.filename or "?")) for module in shown), default=0)
+    addresses = max((len(str(module.base_addr)) for module in shown), default=0)
     for module in shown:
-        yield _module_line(module, width)
+        yield _module_line(module, addresses, names)
     rest = len(analysis.modules) - len(shown)
     if rest:
         yield Text(f"  {rest} more without frames or not shown: --json", style="dim")
 
 
-def _module_line(module: Module, width: int) -> Text:
+def _module_line(module: Module, addresses: int, names: int) -> Text:
     words, style = _WORDS[module.symbol_status]
     name = clean(module.filename or "?")
-    line = Text(f"  {module.base_addr or '?'}  {name:<{width}}  ").append(words, style=style)
+    address = "?" if module.base_addr is None else str(module.base_addr)
+    line = Text(f"  {address:<{addresses}}  {name:<{names}}  ").append(words, style=style)
     if module.symbol_status is not SymbolStatus.LOADED and module.debug_id:
         line.append(f"  debug id {clean(module.debug_id)}", style="dim")
     return line

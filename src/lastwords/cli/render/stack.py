@@ -23,7 +23,6 @@ _LANGUAGES = {
     ".cc": "c++",
     ".cpp": "c++",
     ".cxx": "c++",
-    ".h": "c++",
     ".hh": "c++",
     ".hpp": "c++",
     ".hxx": "c++",
@@ -136,7 +135,7 @@ def _remark(text: str) -> _Line:
 def _inline_line(frame: Frame, inline: InlineFrame) -> _Line:
     return _Line(
         number="",
-        mark=_mark_of(frame.kind, inline.file or frame.file),
+        mark=_mark_of(frame.kind, inline.file or frame.file, inline.function),
         function=clean(inline.function or "?"),
         place=_place_of(inline.file, inline.line),
         remark="inlined",
@@ -146,7 +145,7 @@ def _inline_line(frame: Frame, inline: InlineFrame) -> _Line:
 def _frame_line(frame: Frame) -> _Line:
     return _Line(
         number=str(frame.frame),
-        mark=_mark_of(frame.kind, frame.file),
+        mark=_mark_of(frame.kind, frame.file, frame.function),
         function=_function_of(frame),
         place=_place_of(frame.file, frame.line),
         remark=", ".join(_remarks_of(frame)),
@@ -164,14 +163,18 @@ def _remarks_of(frame: Frame) -> Iterator[str]:
         yield "partly read"
 
 
-def _mark_of(kind: FrameKind, file: str | None) -> str:
-    """`py`, the language of a native source file, or `bin` where there is no source."""
+def _mark_of(kind: FrameKind, file: str | None, function: str | None) -> str:
+    """`py`, the language of a native source file, or `bin` where there is no source.
+
+    Headers named `.h` are of C or C++; C has no names with `::` or parameters.
+    """
     if kind is FrameKind.PYTHON:
         return "py"
     if not file:
         return "bin"
     extension = file[file.rfind(".") :].lower() if "." in file else ""
-    return _LANGUAGES.get(extension, "c++" if not extension else "bin")
+    is_cpp = any(mark in (function or "") for mark in ("::", "("))
+    return _LANGUAGES.get(extension, "c++" if is_cpp else "c")
 
 
 def _function_of(frame: Frame) -> str:
