@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::elf::ElfSymbols;
 use crate::locate::{Located, locate, open_file};
 use crate::module::ModuleId;
-use crate::status::{ModuleStatus, SourceProblem};
+use crate::status::{ModuleStatus, SourceProblem, SymbolKind};
 
 /// Lookups remembered per module; the interpreter's loop is looked up thousands of times.
 const MAX_REMEMBERED: usize = 16 << 10;
@@ -96,11 +96,14 @@ impl ModuleSymbols {
     /// lookup, so ask after the walk.
     pub fn status(&self) -> ModuleStatus {
         let broken = self.elf.as_ref().and_then(ElfSymbols::dwarf_error);
-        match (broken, self.breakpad()) {
-            (Some((path, reason)), None) => {
+        match (broken, &self.breakpad) {
+            (Some(_), Some((path, symbols))) if symbols.has_functions() => {
+                ModuleStatus::Loaded { path: path.clone(), kind: SymbolKind::Breakpad }
+            }
+            (Some((path, reason)), _) => {
                 ModuleStatus::Malformed { path: path.clone(), reason: reason.clone() }
             }
-            _ => self.status.clone(),
+            (None, _) => self.status.clone(),
         }
     }
 

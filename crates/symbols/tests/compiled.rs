@@ -1,4 +1,11 @@
 //! Freshly compiled C++ against llvm-symbolizer, for every instruction.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 use std::path::Path;
 use std::process::Command;

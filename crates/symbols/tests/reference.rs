@@ -1,4 +1,11 @@
 //! ELF lookups against llvm-symbolizer's answers for the corpus.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 mod support;
 

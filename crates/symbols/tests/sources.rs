@@ -1,4 +1,11 @@
 //! Which file of which source is taken for a module, and what is told when there is none.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! A real Linux dump, unwound by its ELF files and by the `.sym` file of the same build.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 mod support;
 #[path = "../../symbols/tests/support/mod.rs"]

@@ -1,4 +1,11 @@
 //! Damaged and hostile symbol files end in an orderly answer, in bounded time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 mod support;
 #[path = "../../symbols/tests/support/mod.rs"]

@@ -1,5 +1,12 @@
 //! Recorded stacks of libunwindstack's tests: registers, memory and files, with the expected
 //! address of every frame.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 mod support;
 #[path = "../../symbols/tests/support/mod.rs"]
