@@ -74,7 +74,7 @@ def _gcore() -> tuple[float, float]:
         )
         assert process.stdout is not None
         try:
-            pid = process.stdout.readline().strip()
+            pid = process.stdout.readline().split()[0]
             start = time.monotonic_ns()
             subprocess.run(["gcore", "-o", folder / "core", pid], check=True, capture_output=True)
             taken = time.monotonic_ns() - start

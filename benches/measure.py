@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "PROGRAMS",
@@ -23,7 +22,6 @@ __all__ = [
     "environment",
     "home",
     "machine",
-    "median",
     "run",
     "version_of",
 ]
@@ -56,12 +54,6 @@ class Row:
     def ratio(self) -> float | None:
         """Our figure divided by the peer's: below 1 is better."""
         return self.value / self.peer_value if self.peer_value else None
-
-
-def median(measure: Callable[[], float], *, count: int) -> float:
-    """Median of `count` measurements, after one that does not count."""
-    measure()
-    return statistics.median(measure() for _ in range(count))
 
 
 @contextmanager
@@ -117,5 +109,5 @@ def machine() -> str:
     return (
         f"{os.cpu_count()} x {models[0] if models else platform.machine()}, {memory:.0f} GiB, "
         f"Linux {platform.release()}, {platform.libc_ver()[0]} {platform.libc_ver()[1]}, "
-        f"CPython {platform.python_version()}"
+        f"CPython {platform.python_version()}, load average {os.getloadavg()[0]:.1f}"
     )
