@@ -14,7 +14,7 @@ from lastwords.errors import StoreError
 from lastwords.store import Note, ReportBlob, ReportFilter, Store, StoredReport
 from lastwords.triage import RankedIssue, issue_facts, ranked_issues
 from lastwords.web.formatting import day_labels, iso
-from lastwords.web.queries import chosen_state, chosen_statuses
+from lastwords.web.queries import chosen_state, chosen_statuses, report_of
 from lastwords.web.report_view import documents
 
 __all__ = ["API_HANDLERS"]
@@ -77,7 +77,7 @@ def list_reports(  # noqa: PLR0913  (one parameter per condition)
 @get("/api/reports/{report_id:str}", sync_to_thread=True)
 def show_report(store: NamedDependency[Store], report_id: FromPath[str]) -> dict[str, Any]:
     """Show one report with its files, notes and documents."""
-    stored = store.report(report_id)
+    stored = report_of(store, report_id)
     if stored is None:
         raise StoreError("report_unknown", f"there is no report {report_id[:64]!r}", None)
     blobs = store.report_blobs(stored.id)

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 from litestar.exceptions import ClientException
 from sqlalchemy import func, select
 
-from lastwords.store import IssueStatus, ReportState
+from lastwords.store import IssueStatus, ReportFilter, ReportState
 from lastwords.store.schema import report
 from lastwords.triage import UNRESOLVED
 
 if TYPE_CHECKING:
-    from lastwords.store import Store
+    from lastwords.store import Store, StoredReport
 
-__all__ = ["STATUS_CHOICES", "chosen_state", "chosen_statuses", "products", "report_states"]
+__all__ = [
+    "STATUS_CHOICES",
+    "chosen_state",
+    "chosen_statuses",
+    "products",
+    "report_of",
+    "report_states",
+]
 
 STATUS_CHOICES = ("unresolved", *(one.value for one in IssueStatus), "all")
 """What the parameter `status` may say; `unresolved` is new, open and regressed."""
@@ -43,6 +50,15 @@ def chosen_state(choice: str) -> ReportState | None:
     except ValueError:
         names = ", ".join(["all", *(one.value for one in ReportState)])
         raise ClientException(detail=f"state must be one of {names}") from None
+
+
+def report_of(store: Store, report_id: str) -> StoredReport | None:
+    """Find a report by the server's id (also with `bp-`) or the client's; `None` if unknown."""
+    found = store.report(report_id)
+    if found is not None:
+        return found
+    sent = store.reports(ReportFilter(client_report_id=report_id), limit=1)
+    return sent[0] if sent else None
 
 
 def products(store: Store) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 from signature_stacks import (
     ABORTING,
@@ -16,7 +19,20 @@ from signature_stacks import (
     python,
 )
 
-from lastwords.signature import KeyKind, from_analysis, from_exception, from_report, sign
+from lastwords.signature import (
+    KeyKind,
+    frames,
+    from_analysis,
+    from_exception,
+    from_report,
+    lists,
+    messages,
+    names,
+    python_names,
+    sign,
+    v1,
+)
+from lastwords.signature import result as result_module
 from lastwords.signature.lists import digest
 
 SITE = "/opt/app/lib/python3.11/site-packages"
@@ -246,6 +262,19 @@ def test_hashes_are_frozen():
 
 def test_changing_a_word_list_needs_a_new_version():
     assert digest() == "fb5a9d177cbf04cd"
+
+
+def test_version_1_is_made_of_its_own_blocks_only():
+    """What v1 imports is frozen with it: the blocks of this room, and nothing that others change."""
+    for module in (v1, frames, names, python_names, messages, lists, result_module):
+        tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+        imported = {
+            node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+        own = {name for name in imported if name.startswith("lastwords")}
+        assert all(name.startswith("lastwords.signature.") for name in own), module
 
 
 def kinds(result):

@@ -67,7 +67,8 @@ def test_one_report_has_documents_files_and_notes(client, reports):
     assert report["annotations"]["scene"] == "lake"
     for file in report["files"]:
         assert client.get(file["url"]).status_code == 200
-    assert get(client, f"/api/reports/bp-{report_id}")["report"]["id"] == report_id
+    for other in (f"bp-{report_id}", report["client_report_id"]):
+        assert get(client, f"/api/reports/{other}")["report"]["id"] == report_id
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,15 @@ def test_unknown_address_is_a_page_of_its_own(client, path):
     assert "Not found" in page(client, path, status=404)
 
 
+def test_the_clients_id_leads_to_the_report(client, reports, store):
+    report_id, _ = reports.native()
+    sent = store.report(report_id).client_report_id
+    for address in (sent, f"bp-{report_id}"):
+        answer = client.get(f"/reports/{address}", follow_redirects=False)
+        assert answer.status_code == 302
+        assert answer.headers["location"] == f"/reports/{report_id}"
+
+
 def test_every_page_works_without_scripts_and_styles_of_its_own(client, reports):
     report_id, issue_id = reports.native()
     for path in ("/", "/reports", f"/issues/{issue_id}", f"/reports/{report_id}", "/nowhere"):

@@ -10,10 +10,11 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
-from litestar.response import File, Template
+from litestar.response import File, Redirect, Template
 
 from lastwords.errors import StoreError
 from lastwords.store import Store, StoredReport
+from lastwords.web.queries import report_of
 from lastwords.web.report_view import report_view
 
 __all__ = ["report_file", "report_page"]
@@ -23,9 +24,11 @@ _MAX_NAME = 80
 
 
 @get("/reports/{report_id:str}", sync_to_thread=True)
-def report_page(store: NamedDependency[Store], report_id: FromPath[str]) -> Template:
-    """Show a report as far as it has got."""
+def report_page(store: NamedDependency[Store], report_id: FromPath[str]) -> Template | Redirect:
+    """Show a report as far as it has got; the client's own id of it leads here too."""
     report = _report(store, report_id)
+    if report.id != report_id:
+        return Redirect(f"/reports/{report.id}", status_code=302)
     issue = None if report.issue_id is None else store.issue(report.issue_id)
     return Template(
         "report.html",
@@ -52,7 +55,7 @@ def report_file(
 
 
 def _report(store: Store, report_id: str) -> StoredReport:
-    found = store.report(report_id)
+    found = report_of(store, report_id)
     if found is None:
         raise StoreError(
             "report_unknown",
