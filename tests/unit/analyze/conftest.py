@@ -1,11 +1,18 @@
-"""What the tests of the analysis share: the corpus, and the core."""
+"""What the tests of the analysis share: the corpus, and golden files."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING
 
 import pytest
-from analyze_corpus import corpus_source, unpacked
+from analyze_corpus import REPOSITORY, corpus_source, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+GOLDEN = REPOSITORY / "tests/golden/analyze"
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +22,20 @@ def corpus(request: pytest.FixtureRequest) -> Path:
     if not source.exists():
         pytest.skip(f"no corpus at {source}; set LASTWORDS_CORPUS")
     return unpacked(source, request.config.cache.mkdir("corpus"))
+
+
+@pytest.fixture
+def check_golden() -> Callable[[str, str], None]:
+    """Compares a text with its golden file; `make golden` writes the file instead."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if os.environ.get("LASTWORDS_UPDATE_GOLDEN"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        assert path.is_file(), f"{path} is missing: make golden"
+        assert text == path.read_text("utf-8"), (
+            "if that is meant: make golden, and look at the diff"
+        )
+
+    return check

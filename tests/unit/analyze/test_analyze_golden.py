@@ -1,0 +1,91 @@
+"""Documents and pages as they are; `make golden` writes them anew."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from analyze_corpus import REPOSITORY
+from rich.console import Console
+
+from lastwords.analyze import analyze_dump_json, decode_analysis
+from lastwords.cli.render.text import StackChoice, TextOptions, analysis_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATA = "files/rust-minidump+rust-minidump/testdata"
+LINUX = "files/getsentry+symbolic/symbolic-testutils/fixtures/linux"
+MERGED = REPOSITORY / "tests/golden/analyze/merged.json"
+
+Check = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    dump: str
+    symbols: str
+
+
+CASES = [
+    Case("windows-x86", f"{DATA}/test.dmp", f"{DATA}/symbols"),
+    Case("linux-x86_64", f"{DATA}/linux-mini.dmp", LINUX),
+    Case("macos-x86_64", f"{DATA}/pipeline-inlines-macos-segv.dmp", f"{DATA}/symbols"),
+]
+
+
+def page(document: bytes, options: TextOptions, *, is_terminal: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        force_terminal=is_terminal,
+        color_system="standard" if is_terminal else None,
+        highlight=False,
+        soft_wrap=True,
+        width=100,
+    )
+    for line in analysis_lines(decode_analysis(document), options):
+        console.print(line)
+    return out.getvalue()
+
+
+def analyzed(corpus: Path, case: Case) -> bytes:
+    dump, symbols = corpus / case.dump, corpus / case.symbols
+    return analyze_dump_json(dump, symbols=[symbols], local_modules=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_golden_page(corpus: Path, check_golden: Check, case: Case) -> None:
+    check_golden(f"{case.name}.txt", page(analyzed(corpus, case), TextOptions()))
+
+
+@pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case.name)
+def test_golden_document(corpus: Path, check_golden: Check, case: Case) -> None:
+    document = json.loads(analyzed(corpus, case))
+    text = json.dumps(document, indent=1, ensure_ascii=False).replace(str(corpus), "CORPUS")
+    check_golden(f"{case.name}.json", text + "\n")
+
+
+@pytest.mark.parametrize("stacks", list(StackChoice))
+def test_golden_page_of_a_merged_stack(check_golden: Check, stacks: StackChoice) -> None:
+    text = page(MERGED.read_bytes(), TextOptions(stacks=stacks))
+    check_golden(f"merged-{stacks.value}.txt", text)
+
+
+def test_golden_page_with_plumbing(check_golden: Check) -> None:
+    options = TextOptions(stacks=StackChoice.CRASHING, is_plumbing_shown=True)
+    check_golden("merged-all-frames.txt", page(MERGED.read_bytes(), options))
+
+
+def test_the_page_says_the_same_with_and_without_colour() -> None:
+    plain = page(MERGED.read_bytes(), TextOptions())
+    coloured = page(MERGED.read_bytes(), TextOptions(), is_terminal=True)
+    assert "\x1b[" in coloured
+    assert "\x1b" not in plain
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lastwords.cli.analyze import command
+from lastwords.errors import DumpError, SymbolsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> Path:
+    """A dump that has a system and nothing else: a partial result."""
+    header = struct.pack("<4sIIIIIQ", b"MDMP", 0xA793, 1, 32, 0, 0, 0)
+    system = struct.pack("<H18xI32x", 9, 0x8201)
+    path = tmp_path / "small.dmp"
+    path.write_bytes(header + struct.pack("<III", 7, len(system), 44) + system)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_the_page_goes_to_stdout(dump: Path) -> None:
+    result = run(dump)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("No crash: the dump was taken of a running process\n")
+    assert "Linux" in result.stdout
+    assert "stream ThreadList: the stream is not there [stream_missing]" in result.stdout
+    assert result.stderr == ""
+
+
+def test_json_is_one_document(dump: Path) -> None:
+    result = run(dump, "--json")
+    assert result.stdout.count("\n") == 1
+    assert json.loads(result.stdout)["lastwords"]["schema"] == 1
+
+
+def test_a_partial_result_is_5_under_strict_and_0_otherwise(dump: Path) -> None:
+    assert run(dump).exit_code == 0
+    assert run(dump, "--strict").exit_code == 5
+    assert run(dump, "--strict", "--json").exit_code == 5
+
+
+def test_a_file_that_is_no_dump_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "core").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x04\x00" + bytes(46))
+    with pytest.raises(DumpError) as caught:
+        run(tmp_path / "core")
+    assert "this is an ELF core file" in caught.value.message
+    assert "gdb" in (caught.value.hint or "")
+
+
+def test_a_symbol_source_that_is_not_there_is_refused(dump: Path, tmp_path: Path) -> None:
+    with pytest.raises(SymbolsError):
+        run(dump, "--symbols", tmp_path / "nowhere")
+
+
+def test_wrong_usage_is_2(dump: Path) -> None:
+    assert run(dump, "--threads", "some").exit_code == 2
+    assert run(dump, "--max-frames", "0").exit_code == 2
+    assert run().exit_code == 2
+
+
+def test_help_has_an_example_and_the_exit_statuses() -> None:
+    text = run("--help").stdout
+    assert "lastwords analyze crash.dmp" in text
+    assert "5 partial result" in text
+
+
+def test_the_process_ends_with_3_and_tells_why_on_stderr(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", "lastwords", "analyze", str(tmp_path / "none.dmp")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {tmp_path / 'none.dmp'}: there is no such file\nhint: ")
+
+
+def test_a_reader_that_goes_away_is_no_traceback(dump: Path) -> None:
+    command_line = f"{sys.executable} -m lastwords analyze {dump} --json | head -c 1"
+    done = subprocess.run(["sh", "-c", command_line], capture_output=True, text=True, check=False)
+    assert done.stdout == "{"
+    assert "Traceback" not in done.stderr
