@@ -19,6 +19,7 @@ use lastwords_symbols::{ModuleSymbols, Sources};
 use lastwords_unwind::Provider;
 use minidump::format::{CONTEXT_AMD64, CONTEXT_ARM64, CONTEXT_X86};
 use minidump::{CpuContext, MinidumpModule, MinidumpRawContext};
+use minidump_unwind::StackFrame;
 use support::{Target, elf_module, walk};
 
 /// How many frames must be right. libunwindstack goes on above a call of address 0 in
@@ -32,20 +33,41 @@ const CASES: [(&str, &str, usize); 6] = [
     ("straddle_arm64", "stack.data", 6),
 ];
 
+/// Frames of all cases that must have a name; most names are in `.gnu_debugdata`.
+const NAMED: usize = 29;
+
 #[test]
 fn recorded_stacks_come_out_frame_by_frame() {
     let Some(corpus) = symbols_support::corpus() else { return };
     let folder = corpus.join("files/cinit+libunwindstack/libunwindstack/offline_files");
+    let mut named = 0;
     for (case, stack, frames) in CASES {
         let (ours, expected) = replay(&folder.join(case), stack);
-        assert!(expected.len() >= frames, "{case}");
-        assert!(ours.len() >= frames, "{case}: {ours:x?}");
-        assert_eq!(ours[..frames], expected[..frames], "{case}");
+        assert!(ours.len() >= frames && expected.len() >= frames, "{case}: {ours:x?}");
+        for (ours, expected) in ours.iter().zip(&expected).take(frames) {
+            assert_eq!(ours.rva, expected.rva, "{case}");
+            let is_trampoline =
+                expected.function.as_deref().is_some_and(|f| f.contains("__restore"));
+            if let (Some(ours), Some(expected), false) =
+                (&ours.function, &expected.function, is_trampoline)
+            {
+                assert_eq!(ours, expected, "{case}");
+                named += 1;
+            }
+        }
     }
+    assert!(named >= NAMED, "{named}");
 }
 
-/// Addresses of the frames relative to their modules: ours, and the recorded ones.
-fn replay(folder: &Path, stack: &str) -> (Vec<u64>, Vec<u64>) {
+/// A frame: its address relative to its module, and `function+offset` where known.
+#[derive(Debug)]
+struct Place {
+    rva: u64,
+    function: Option<String>,
+}
+
+/// Our frames, and the recorded ones.
+fn replay(folder: &Path, stack: &str) -> (Vec<Place>, Vec<Place>) {
     let files = tempfile::tempdir().unwrap();
     let bytes = std::fs::read(folder.join(stack)).unwrap();
     let (start, stack) = bytes.split_at(8);
@@ -57,22 +79,29 @@ fn replay(folder: &Path, stack: &str) -> (Vec<u64>, Vec<u64>) {
     };
     let sources = Sources { symbols: vec![files.path().to_owned()], local_modules: false };
     let frames = walk(&target, &Provider::new(sources)).frames;
-    let relative = |address: u64| {
-        let base = target.modules.iter().map(|module| module.raw.base_of_image);
-        address - base.filter(|base| *base <= address).max().unwrap_or(0)
+    let place = |frame: &StackFrame| {
+        let base = frame.module.as_ref().map_or(0, |module| module.raw.base_of_image);
+        let function = frame.function_name.as_ref().map(|name| {
+            match frame.instruction.wrapping_sub(frame.function_base.unwrap()) {
+                0 => name.clone(),
+                offset => format!("{name}+{offset}"),
+            }
+        });
+        Place { rva: frame.instruction - base, function }
     };
-    (frames.iter().map(|frame| relative(frame.instruction)).collect(), recorded(folder))
+    (frames.iter().map(place).collect(), recorded(folder))
 }
 
-fn recorded(folder: &Path) -> Vec<u64> {
+fn recorded(folder: &Path) -> Vec<Place> {
     let text = std::fs::read_to_string(folder.join("output.txt")).unwrap();
-    let pc = |line: &str| {
+    let place = |line: &str| {
         let hex = line.split_whitespace().nth(2).unwrap();
+        let function = line.split_once(" (").map(|(_, rest)| rest.trim_end_matches(')').to_owned());
         // minidump-unwind steps back from the first byte of a signal trampoline as well.
         let step = u64::from(line.contains("(__restore"));
-        u64::from_str_radix(hex, 16).unwrap() - step
+        Place { rva: u64::from_str_radix(hex, 16).unwrap() - step, function }
     };
-    text.lines().filter(|line| line.contains(" pc ")).map(pc).collect()
+    text.lines().filter(|line| line.contains(" pc ")).map(place).collect()
 }
 
 fn context(folder: &Path) -> MinidumpRawContext {

@@ -3,6 +3,7 @@
 mod depth;
 mod dwarf;
 mod image;
+mod minidebug;
 mod sections;
 mod symtab;
 
@@ -14,7 +15,6 @@ pub use image::{Architecture, CfiSection, CfiSections, ElfImage};
 use self::dwarf::Dwarf;
 pub(crate) use self::dwarf::DwarfFiles;
 use self::symtab::SymbolTable;
-use crate::file::MappedFile;
 use crate::symbols::{SourceFrame, Symbolication};
 
 /// Why an ELF file, or its DWARF, cannot be used.
@@ -42,7 +42,7 @@ pub struct ElfSymbols {
     files: Mutex<Option<DwarfFiles>>,
     dwarf: OnceLock<Option<Mutex<Dwarf>>>,
     dwarf_error: OnceLock<(PathBuf, String)>,
-    tables: OnceLock<Vec<(Arc<MappedFile>, SymbolTable)>>,
+    tables: OnceLock<Vec<SymbolTable>>,
 }
 
 impl ElfSymbols {
@@ -92,7 +92,7 @@ impl ElfSymbols {
 
     /// Whether the symbol tables name every function: then an address without name is no code.
     pub(crate) fn has_full_symbols(&self) -> bool {
-        self.tables().iter().any(|(_, table)| table.is_full())
+        self.tables().iter().any(SymbolTable::is_full)
     }
 
     fn lookup_dwarf(&self, address: u64) -> Symbolication {
@@ -118,7 +118,7 @@ impl ElfSymbols {
     /// Fills the outermost function from the symbol tables where DWARF has no name for it, or
     /// only an unqualified one: C++ functions with internal linkage have no linkage name there.
     fn add_symbol(&self, address: u64, found: &mut Symbolication) {
-        let symbol = self.tables().iter().find_map(|(file, table)| table.find(file, address));
+        let symbol = self.tables().iter().find_map(|table| table.find(address));
         let Some(symbol) = symbol else { return };
         let start = *found.function_rva.get_or_insert(symbol.address);
         match found.frames.last_mut() {
@@ -136,11 +136,10 @@ impl ElfSymbols {
         }
     }
 
-    fn tables(&self) -> &[(Arc<MappedFile>, SymbolTable)] {
+    fn tables(&self) -> &[SymbolTable] {
         self.tables.get_or_init(|| {
             let images = [self.debug.as_ref(), self.code.as_ref()].into_iter().flatten();
-            let read = images.map(|image| (image.file().clone(), SymbolTable::read(image)));
-            read.filter(|(_, table)| !table.is_empty()).collect()
+            images.flat_map(|image| SymbolTable::read_all(image)).collect()
         })
     }
 }

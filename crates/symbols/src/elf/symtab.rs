@@ -1,9 +1,13 @@
 //! ELF symbol tables: address to function name.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use object::read::{Object, ObjectSection, ObjectSymbol};
 use object::{SectionKind, SymbolKind, SymbolSection};
 
 use super::image::ElfImage;
+use super::minidebug;
 use crate::demangle::demangle;
 use crate::file::MappedFile;
 
@@ -36,9 +40,27 @@ impl NamedSymbol {
 
 /// The functions of one file, sorted by address. Names stay in the file.
 pub(crate) struct SymbolTable {
+    bytes: Bytes,
     entries: Vec<Entry>,
     /// Whether it is made of `.symtab`, which names every function.
     is_full: bool,
+}
+
+/// Where the names are.
+enum Bytes {
+    File(Arc<MappedFile>),
+    Unpacked(Box<[u8]>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::File(file) => file,
+            Self::Unpacked(bytes) => bytes,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -52,40 +74,50 @@ struct Entry {
 }
 
 impl SymbolTable {
-    /// Reads `.symtab`, and `.dynsym` where there is no `.symtab`. Empty when neither can be
-    /// read.
-    pub(crate) fn read(image: &ElfImage) -> Self {
-        let Ok(object) = image.object() else {
-            return Self { entries: Vec::new(), is_full: false };
-        };
-        let full = collect(&object, object.symbols(), image.file());
+    /// The tables of one file: its own, and the one packed into `.gnu_debugdata`. Empty when
+    /// none can be read.
+    pub(crate) fn read_all(image: &ElfImage) -> Vec<Self> {
+        let Ok(object) = image.object() else { return Vec::new() };
+        let own = Self::read(&object, Bytes::File(image.file().clone()));
+        let packed = minidebug::read(&object).and_then(|bytes| {
+            let entries = Self::read_entries(&object::File::parse(&*bytes).ok()?, &bytes);
+            Some(Self { bytes: Bytes::Unpacked(bytes), is_full: true, entries: entries.0 })
+        });
+        let tables = [Some(own), packed].into_iter().flatten();
+        tables.filter(|table| !table.entries.is_empty()).collect()
+    }
+
+    fn read(object: &object::File<'_>, bytes: Bytes) -> Self {
+        let (entries, is_full) = Self::read_entries(object, &bytes);
+        Self { bytes, entries, is_full }
+    }
+
+    /// `.symtab`, or `.dynsym` where there is none; and whether it was the former.
+    fn read_entries(object: &object::File<'_>, bytes: &[u8]) -> (Vec<Entry>, bool) {
+        let full = collect(object, object.symbols(), bytes);
         let is_full = !full.is_empty();
         let mut entries =
-            if is_full { full } else { collect(&object, object.dynamic_symbols(), image.file()) };
+            if is_full { full } else { collect(object, object.dynamic_symbols(), bytes) };
         entries.sort_unstable_by_key(|entry| (entry.address, entry.rank, entry.name_offset));
         entries.dedup_by_key(|entry| entry.address);
         close_open_ends(&mut entries);
         entries.shrink_to_fit();
-        Self { entries, is_full }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        (entries, is_full)
     }
 
     pub(crate) fn is_full(&self) -> bool {
         self.is_full
     }
 
-    /// The function whose code holds `address`. `file` must be the one that was read.
-    pub(crate) fn find(&self, file: &MappedFile, address: u64) -> Option<NamedSymbol> {
+    /// The function whose code holds `address`.
+    pub(crate) fn find(&self, address: u64) -> Option<NamedSymbol> {
         let after = self.entries.partition_point(|entry| entry.address <= address);
         let entry = self.entries.get(after.checked_sub(1)?)?;
         if address >= entry.end {
             return None;
         }
         let end = entry.name_offset.checked_add(entry.name_len)?;
-        let name = String::from_utf8_lossy(file.get(entry.name_offset..end)?);
+        let name = String::from_utf8_lossy(self.bytes.get(entry.name_offset..end)?);
         Some(NamedSymbol { name: name.into_owned(), address: entry.address })
     }
 }
@@ -93,7 +125,7 @@ impl SymbolTable {
 fn collect<'data>(
     object: &object::File<'data>,
     symbols: impl Iterator<Item = object::Symbol<'data, 'data>>,
-    file: &MappedFile,
+    bytes: &[u8],
 ) -> Vec<Entry> {
     // Bit 0 of an ARM function's address says that its code is Thumb.
     let thumb_bit = u64::from(object.architecture() == object::Architecture::Arm);
@@ -107,8 +139,8 @@ fn collect<'data>(
             return None;
         }
         let name = symbol.name_bytes().ok().filter(|name| is_name(name))?;
-        // Both pointers are into the mapping.
-        let name_offset = name.as_ptr().addr().checked_sub(file.as_ptr().addr())?;
+        // Both pointers are into the file.
+        let name_offset = name.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
         let address = symbol.address() & !thumb_bit;
         let end = match symbol.size() {
             0 => section.address().saturating_add(section.size()),
