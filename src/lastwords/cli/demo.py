@@ -229,6 +229,7 @@ def _show_stack(stage: _Stage) -> None:
 
 
 def _show_issues(stage: _Stage, issues: list[dict[str, Any]]) -> None:
-    listed = stage.lastwords("issues", "--server", stage.url)
     click.echo(f"{len(issues)} issues on {stage.url}:")
-    click.echo(listed.stdout)
+    sys.stdout.flush()  # the verb writes to the same terminal, and sees that it is one
+    arguments = ["issues", "--server", stage.url]
+    subprocess.run([sys.executable, "-m", "lastwords", *arguments], check=True, timeout=_RUN_S)
