@@ -208,10 +208,7 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
     program = "from lastwords.cli import main; main()"
     failed = subprocess.run(
         [sys.executable, "-c", program, "serve", "--data", str(tmp_path / "d")],
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-        },
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         capture_output=True,
         text=True,
         check=False,

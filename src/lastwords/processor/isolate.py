@@ -111,7 +111,10 @@ def run_child(
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started_s = time.monotonic()
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_LAUNCHER), _limit_text(limits), "--", *command],
+            [
+                *(sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())),
+                *(_limit_text(limits), "--", *command),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

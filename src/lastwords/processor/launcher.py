@@ -1,6 +1,6 @@
 """Run as a script by `isolate.py`: limits itself, then becomes the given program.
 
-`python -I -S launcher.py as=BYTES,cpu=SECONDS,fsize=BYTES,nofile=COUNT -- PROGRAM ARGUMENT…`
+`python -I -S launcher.py PARENT as=BYTES,cpu=SECONDS,fsize=BYTES,nofile=COUNT -- PROGRAM ARG…`
 
 The limits hold before the program's first instruction, without code between fork and exec in the
 server (which has threads). Beyond the limits: it dies with the server's worker, is the first to go
@@ -30,11 +30,13 @@ _RESOURCES = {
 
 
 def _main(arguments: list[str]) -> None:
-    limits, separator, *command = arguments
+    parent, limits, separator, *command = arguments
     if separator != "--" or not command:
-        raise SystemExit("usage: launcher.py LIMITS -- PROGRAM ARGUMENT…")
+        raise SystemExit("usage: launcher.py PARENT LIMITS -- PROGRAM ARG…")
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(parent):  # it died before its death could be bound to ours
+        raise SystemExit("the server is gone")
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # refused on some machines: then the rest must do
     _volunteer_for_oom()

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from lastwords.store.records import Job, ReportState
 from lastwords.store.schema import job, report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy import ColumnElement, Connection
 
 __all__ = [
-    "add_job",
+    "add_jobs",
     "claim_job",
     "end_job",
     "queue_depth",
@@ -30,23 +32,21 @@ __all__ = [
 ]
 
 
-def add_job(
-    connection: Connection, report_id: str, now: datetime, *, queue: str = "process"
+def add_jobs(
+    connection: Connection, reports: Sequence[tuple[str, datetime]], *, queue: str = "process"
 ) -> None:
-    """Queue a report; does nothing when it waits in this queue already."""
-    is_waiting = connection.scalar(
-        select(job.c.id).where(job.c.report_id == report_id, job.c.queue == queue)
-    )
-    if is_waiting is None:
-        connection.execute(
-            insert(job).values(
-                report_id=report_id,
-                queue=queue,
-                priority=0 if queue == "process" else 10,
-                available_at=now,
-                attempts=0,
-            )
-        )
+    """Queue reports, each from a time on; does nothing for those that are in this queue already."""
+    rows = [
+        {
+            "report_id": report_id,
+            "queue": queue,
+            "priority": 0 if queue == "process" else 10,
+            "available_at": available_at,
+            "attempts": 0,
+        }
+        for report_id, available_at in reports
+    ]
+    connection.execute(insert_or(job).on_conflict_do_nothing(), rows)
 
 
 def claim_job(connection: Connection, owner: str, now: datetime, lease: timedelta) -> Job | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
-from lastwords.store.queue import add_job
+from lastwords.store.queue import add_jobs
 from lastwords.store.records import (
     AcceptedReport,
     BlobKind,
@@ -48,31 +48,54 @@ _STORED_COLUMNS = tuple(report.c[field.name] for field in fields(StoredReport))
 _FOUND = tuple(field.name for field in fields(Found))
 
 
-def accept(connection: Connection, new: NewReport) -> AcceptedReport:
-    """Insert a report, its parts and its job, or find the one that was delivered before."""
-    add_blobs(connection, new.blobs, new.received)
-    if new.identity is not None:
-        known = connection.scalar(select(report.c.id).where(report.c.identity == new.identity))
-        if known is not None:
-            return AcceptedReport(report_id=known, is_duplicate=True)
-    dumps = [one.sha256 for one in new.blobs if one.kind is BlobKind.DUMP]
-    connection.execute(
-        insert(report).values(
-            id=new.report_id,
-            identity=new.identity,
-            client_report_id=new.client_report_id,
-            received=new.received,
-            product=new.product,
-            version=new.version,
-            client_id=new.client_id,
-            state=ReportState.RECEIVED.value,
-            dump_sha256=dumps[0] if dumps else None,
+def accept(connection: Connection, new: Sequence[NewReport]) -> list[AcceptedReport]:
+    """Insert reports with their parts and jobs, but for those that were delivered before.
+
+    A few statements for all of them together: this is the hot path of the collector.
+    """
+    known = _known_identities(connection, new)
+    fresh: list[NewReport] = []
+    answers: list[AcceptedReport] = []
+    for one in new:
+        first_id = None if one.identity is None else known.get(one.identity)
+        answers.append(
+            AcceptedReport(report_id=first_id or one.report_id, is_duplicate=first_id is not None)
         )
-    )
-    _refer(connection, new.report_id, new.blobs)
-    _add_annotations(connection, new.report_id, new.annotations)
-    add_job(connection, new.report_id, new.received)
-    return AcceptedReport(report_id=new.report_id, is_duplicate=False)
+        if first_id is None:
+            fresh.append(one)
+            if one.identity is not None:
+                known[one.identity] = one.report_id
+    for one in new:
+        add_blobs(connection, one.blobs, one.received)
+    if fresh:
+        connection.execute(insert(report), [_report_row(one) for one in fresh])
+        _refer(connection, [(one.report_id, blob) for one in fresh for blob in one.blobs])
+        _annotate(connection, [(one.report_id, *pair) for one in fresh for pair in one.annotations])
+        add_jobs(connection, [(one.report_id, one.received) for one in fresh])
+    return answers
+
+
+def _known_identities(connection: Connection, new: Sequence[NewReport]) -> dict[str, str]:
+    identities = {one.identity for one in new if one.identity is not None}
+    if not identities:
+        return {}
+    query = select(report.c.identity, report.c.id).where(report.c.identity.in_(identities))
+    return {row.identity: row.id for row in connection.execute(query)}
+
+
+def _report_row(new: NewReport) -> dict[str, Any]:
+    dumps = [one.sha256 for one in new.blobs if one.kind is BlobKind.DUMP]
+    return {
+        "id": new.report_id,
+        "identity": new.identity,
+        "client_report_id": new.client_report_id,
+        "received": new.received,
+        "product": new.product,
+        "version": new.version,
+        "client_id": new.client_id,
+        "state": ReportState.RECEIVED.value,
+        "dump_sha256": dumps[0] if dumps else None,
+    }
 
 
 def add_blobs(connection: Connection, blobs: Sequence[NewBlob], now: datetime) -> None:
@@ -180,26 +203,24 @@ def write_outcome(
                 report_blob.c.report_id == report_id, report_blob.c.kind == kind.value
             )
         )
-    _refer(connection, report_id, new_blobs)
+    _refer(connection, [(report_id, one) for one in new_blobs])
     if outcome.annotations is not None:
         connection.execute(delete(annotation).where(annotation.c.report_id == report_id))
-        _add_annotations(connection, report_id, outcome.annotations)
+        _annotate(connection, [(report_id, *pair) for pair in outcome.annotations])
 
 
-def _refer(connection: Connection, report_id: str, blobs: Sequence[NewBlob]) -> None:
+def _refer(connection: Connection, blobs: Sequence[tuple[str, NewBlob]]) -> None:
     rows = [
         {"report_id": report_id, "kind": one.kind.value, "name": one.name, "sha256": one.sha256}
-        for one in blobs
+        for report_id, one in blobs
     ]
     if rows:
         connection.execute(insert(report_blob), rows)
 
 
-def _add_annotations(
-    connection: Connection, report_id: str, pairs: Sequence[tuple[str, str]]
-) -> None:
+def _annotate(connection: Connection, pairs: Sequence[tuple[str, str, str]]) -> None:
     if pairs:
-        rows = [{"report_id": report_id, "key": key, "value": value} for key, value in pairs]
+        rows = [{"report_id": one, "key": key, "value": value} for one, key, value in pairs]
         connection.execute(insert(annotation), rows)
 
 

@@ -110,7 +110,7 @@ class Store:
         must have been kept in `blobs` before, inside `blobs.adding()`.
         """
         with self.db.write() as connection:
-            return [reports.accept(connection, one) for one in new]
+            return reports.accept(connection, new)
 
     def report(self, report_id: str) -> StoredReport | None:
         """Return a report by the server's id, with or without `bp-`; `None` if unknown."""
@@ -230,7 +230,7 @@ class Store:
         with self.db.write() as connection:
             if reports.by_id(connection, report_id) is None:
                 return False
-            queue.add_job(connection, report_id, _now(), queue="reprocess")
+            queue.add_jobs(connection, [(report_id, _now())], queue="reprocess")
             return True
 
     def queue_depth(self) -> int:

@@ -43,6 +43,7 @@ def reason_of(caught: pytest.ExceptionInfo[Refusal]) -> str:
     return caught.value.reason
 
 
+@settings(deadline=None)
 @given(
     content=st.binary(max_size=3000),
     cuts=st.lists(st.integers(0, 4000), max_size=8),
@@ -55,6 +56,7 @@ def test_any_chunking_unpacks_to_the_same(content, cuts, pack) -> None:
     assert out == content
 
 
+@settings(deadline=None)
 @given(content=st.binary(min_size=1, max_size=500), kept=st.integers(0, 400))
 def test_cut_stream_is_refused(content: bytes, kept: int) -> None:
     packed = gzip.compress(content)
@@ -69,6 +71,7 @@ def test_cut_stream_is_refused(content: bytes, kept: int) -> None:
     assert reason_of(caught) == "bad_compression"
 
 
+@settings(deadline=None)
 @given(noise=st.binary(max_size=2000))
 def test_noise_is_refused_or_unpacked_never_worse(noise: bytes) -> None:
     inflater = Inflater(LIMITS)
@@ -123,6 +126,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
     return Blobs(root / "blobs", root / "incoming")
 
 
+@settings(deadline=None)
 @given(
     dump=st.binary(min_size=1, max_size=2000),
     text=st.text(max_size=200),
@@ -151,7 +155,7 @@ def test_any_chunking_gives_the_same_form(blobs: Blobs, dump: bytes, text: str, 
     form.discard()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(noise=st.binary(max_size=600))
 def test_noise_in_a_body_is_refused_with_a_listed_reason(blobs: Blobs, noise: bytes) -> None:
     body = b"--B\r\n" + noise
@@ -165,6 +169,7 @@ def test_noise_in_a_body_is_refused_with_a_listed_reason(blobs: Blobs, noise: by
     assert list(blobs.incoming.iterdir()) == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_clean_names_are_short_and_printable(name: str) -> None:
     for clean in (clean_name(name), clean_file_name(name)):

@@ -191,7 +191,10 @@ def test_settings_reach_the_analysis(store: Store) -> None:
     command = printing(ANALYSIS, "import sys; sys.exit(1)")
     work_all(store, settings(command, symbols=("/a", "/b"), max_attempts=1))
     message = note_of(store, report, "analysis").message
-    assert "'--json', '--no-local-modules', '--symbols', '/a', '--symbols', '/b', '/" in message
+    assert (
+        "'--json', '--no-local-modules', '--symbols', '/a', '--symbols', '/b', 'the dump']"
+        in message
+    )
     again = add(store, dump=b"MDMP")
     work_all(store, settings(command, is_local_allowed=True))
     assert "--no-local-modules" not in note_of(store, again, "analysis").message

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_reports import keep, new_report
 
@@ -102,6 +102,7 @@ def test_newer_schema_is_refused_untouched(tmp_path: Path) -> None:
     assert version == ("from the future",)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.binary(max_size=300), max_size=6))
 def test_blob_is_named_by_its_content_however_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
