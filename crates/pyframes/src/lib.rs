@@ -82,7 +82,7 @@ pub struct Limits {
     pub max_line_table: usize,
     /// Reads from the target (each is a system call).
     pub max_reads: usize,
-    /// Bytes read from the target.
+    /// Bytes read from the target, searched in line tables and copied into frames, together.
     pub max_bytes: usize,
     /// Soft errors that are listed; further ones are counted in a last one.
     pub max_soft_errors: usize,

@@ -20,7 +20,8 @@ MODULES = [argparse, ast, asyncio.base_events, dataclasses, inspect, tarfile, ty
 
 def strange_code():
     """Code whose tables hold what ordinary modules do not."""
-    far = "def far():\n    x = 1" + "\n" * 900 + "    return (" + " " * 300 + "x\n +" + "\n" * 80 + "x)\n"
+    wide, deep = " " * 300, "\n" * 80
+    far = f"def far():\n    x = 1{deep * 12}\n    return ({wide}x\n +{deep}x)\n"
     yield compile(far, "far", "exec")
     yield compile("x = '" + "é" * 200 + "'; y = x", "wide", "exec")
     tree = ast.parse("a = b\nc = d")
@@ -54,7 +55,7 @@ def main():
             codes.append(compile(file.read(), module.__file__, "exec"))
     for top in codes:
         for code in with_constants(top):
-            table = getattr(code, "co_linetable").hex()
+            table = code.co_linetable.hex()
             row = [code.co_name, code.co_firstlineno, table, locations(code)]
             sys.stdout.write(json.dumps(row) + "\n")
 

@@ -1,4 +1,5 @@
 //! Line tables of whole modules, compared with what the interpreter reads in them.
+#![cfg(target_os = "linux")]
 #![allow(
     missing_docs,
     clippy::arithmetic_side_effects,

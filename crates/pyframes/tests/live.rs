@@ -1,4 +1,5 @@
 //! Frames of real, stopped interpreters, compared with what they say of themselves.
+#![cfg(target_os = "linux")]
 #![allow(
     missing_docs,
     clippy::arithmetic_side_effects,

@@ -1,5 +1,5 @@
 //! Anchors, compared with the native stacks that GDB sees.
-#![cfg(target_arch = "x86_64")]
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(
     missing_docs,
     clippy::arithmetic_side_effects,

@@ -41,10 +41,11 @@ class Model:
     @classmethod
     def plain_build(cls):
         def plain_inner(model):
+            # An expression of several lines.
             return (
                 model.plain_step(3)
                 or model
-            )
+            )  # fmt: skip
 
         return plain_inner(cls())
 

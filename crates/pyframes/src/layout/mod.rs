@@ -1,9 +1,10 @@
 //! Where the fields of CPython's structures lie, by version: one module per minor version.
 //!
-//! Offsets are in bytes from the start of the structure, on 64-bit little-endian targets,
-//! and hold for release builds with a GIL. CPython keeps these structures unchanged within a
-//! minor version from its first release candidate on (PEP 387 freezes the ABI there), which
-//! is why earlier ones are refused.
+//! Offsets are in bytes from the start of the structure, on little-endian targets whose
+//! pointers and `long` have 64 bits (Linux, macOS), and hold for release builds with a GIL.
+//! CPython promises nothing for internal structures. They settle with the release candidates,
+//! so earlier pre-releases are refused; a field that a patch version moved is caught by the
+//! reader's checks (back pointers, type names, bounds) and becomes an error, not garbage.
 //!
 //! The tables were taken from the DWARF of x86-64 builds (`ptype /o` in GDB), of the patch
 //! version that each module names. `dwarf_tests` compares them again with every interpreter
