@@ -1,4 +1,4 @@
-"""For all tests. Property tests measure no time: machines that build on the side are slow at random."""
+"""For all tests: property tests measure no time, for a busy machine is slow at random."""
 
 from __future__ import annotations
 

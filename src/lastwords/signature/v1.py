@@ -334,10 +334,15 @@ def _stack_hash(head: str, frames: Sequence[_Named], *, is_groupable: bool) -> s
 
 
 def _addr_hash(head: str, frames: Sequence[_Named], all_frames: Sequence[_Named]) -> str | None:
-    """Hash the application's places; the places of all frames where it has none."""
+    """Hash the application's places; the places of all frames where it has none.
+
+    The Python function counts too, so that one native place under two of them is two issues, in one
+    build (where this key is equal) as well as in the next (where only the names are).
+    """
     own = [f for f in frames if f.role in (FrameRole.APPLICATION, FrameRole.UNKNOWN)]
     places = _places(own) or _places(all_frames)
-    return _digest(head.partition(":")[0], *places) if places else None
+    caller = [frame.name for frame in own if frame.frame.kind is FrameKind.PYTHON][:1]
+    return _digest(head.partition(":")[0], *places, *caller) if places else None
 
 
 def _places(frames: Iterable[_Named]) -> list[str]:
