@@ -78,8 +78,7 @@ fn merged_frames(
         if is_plumbing.get(index) == Some(&true) {
             frame.insert("plumbing".into(), true.into());
         }
-        if let Some((count, at)) = stack.omitted.filter(|(_, at)| *at == index) {
-            debug_assert_eq!(at, index);
+        if let Some((count, _)) = stack.omitted.filter(|(_, at)| *at == index) {
             frame.insert("omitted_frames".into(), count.into());
         }
     }
@@ -115,6 +114,9 @@ fn frame_of_item(
                 Placement::Unplaced => "unplaced",
             };
             let mut frame = frame_json(python.frames.get(index)?, text);
+            if let Some((count, _)) = python.omitted.filter(|(_, at)| *at == index) {
+                frame.as_object_mut()?.insert("omitted_frames".into(), count.into());
+            }
             if let Some(evaluation) = instead_of.and_then(|span| replaced.take(span)) {
                 frame.as_object_mut()?.insert("evaluation".into(), evaluation);
             }
@@ -126,6 +128,19 @@ fn frame_of_item(
     }
     Some(frame)
 }
+
+/// What is kept of a native frame that Python frames stand for.
+const EVALUATION_KEYS: &[&str] = &[
+    "module",
+    "module_offset",
+    "offset",
+    "function",
+    "function_offset",
+    "file",
+    "line",
+    "inlines",
+    "trust",
+];
 
 /// The evaluation frames that Python frames stand for; each is told once.
 struct Replaced<'a> {
@@ -145,8 +160,7 @@ impl<'a> Replaced<'a> {
         }
         self.told = Some(span);
         let frame = self.native.get(self.stack.frame_of(span)?)?;
-        let keys = ["module", "module_offset", "offset", "function", "function_offset", "trust"];
-        let kept = keys.iter().map(|key| ((*key).to_owned(), frame.get(*key).cloned()));
+        let kept = EVALUATION_KEYS.iter().map(|key| ((*key).to_owned(), frame.get(*key).cloned()));
         Some(kept.map(|(key, value)| (key, value.unwrap_or(Value::Null))).collect())
     }
 }

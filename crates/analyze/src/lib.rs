@@ -78,7 +78,7 @@ fn analyze_with(
     let dump = state::open(path, &bytes)?;
     let threads = Threads::read(&dump);
     let stream = python::read(&dump, &mut soft_errors);
-    let python = ByThread::of(stream.as_ref(), &threads);
+    let python = ByThread::of(stream.as_ref(), &threads, options.max_frames, &mut soft_errors);
     let runtime = stream.as_ref().map_or(0, |stream| stream.runtime_address);
     let interpreter = Interpreter::find(&state.modules, runtime);
     let mut stacks = {

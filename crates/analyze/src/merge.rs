@@ -154,6 +154,10 @@ fn places_of(native: &[NativeSpan], groups: &[Group]) -> Vec<Place> {
 /// Finds the native frame, from index `first` on, that owns the address `anchor`.
 fn place_of(native: &[NativeSpan], first: usize, anchor: u64) -> Place {
     for (index, span) in native.iter().enumerate().skip(first) {
+        // Stack pointers grow with age.
+        if span.sp > anchor {
+            break;
+        }
         let is_inside = span.sp <= anchor && span.cfa.is_some_and(|cfa| anchor < cfa);
         if is_inside {
             let can_replace = span.is_evaluation;

@@ -9,6 +9,9 @@ use crate::panics::caught;
 use crate::soft_errors::SoftErrors;
 use crate::state::Threads;
 
+/// Python frames kept, all threads together: 2 KB each in the document.
+const MAX_TOTAL_FRAMES: usize = 32_768;
+
 const WHERE: &str = "stream LastwordsPython";
 
 /// Reads the stream; a dump of another writer has none.
@@ -44,6 +47,8 @@ pub(crate) struct OnThread<'a> {
     pub(crate) states: Vec<&'a PythonThread>,
     /// Newest first.
     pub(crate) frames: Vec<&'a PythonFrame>,
+    /// Frames left out, and the index in `frames` of the first frame behind them.
+    pub(crate) omitted: Option<(usize, usize)>,
 }
 
 impl<'a> OnThread<'a> {
@@ -60,7 +65,18 @@ impl<'a> OnThread<'a> {
         if states.len() > 1 {
             runs.sort_by_key(|(anchor, _)| *anchor);
         }
-        Self { states, frames: runs.into_iter().map(|(_, frame)| frame).collect() }
+        let frames = runs.into_iter().map(|(_, frame)| frame).collect();
+        Self { states, frames, omitted: None }
+    }
+
+    /// Keeps the newest and the oldest half of `max` frames.
+    fn limit(&mut self, max: usize) {
+        let left_out = self.frames.len().saturating_sub(max);
+        if left_out > 0 {
+            let head = max.saturating_sub(max / 2);
+            self.frames.drain(head..head.saturating_add(left_out));
+            self.omitted = Some((left_out, head));
+        }
     }
 
     /// Their anchors, newest first.
@@ -97,7 +113,14 @@ pub(crate) struct ByThread<'a> {
 impl<'a> ByThread<'a> {
     /// Matches by native thread id; where that is not known, by the stack that the anchors
     /// lie on.
-    pub(crate) fn of(stream: Option<&'a PythonStream>, threads: &Threads<'_>) -> Self {
+    ///
+    /// Of each thread `max_frames` frames are kept; the one that crashed gets them first.
+    pub(crate) fn of(
+        stream: Option<&'a PythonStream>,
+        threads: &Threads<'_>,
+        max_frames: usize,
+        soft_errors: &mut SoftErrors,
+    ) -> Self {
         let mut states: Vec<Vec<&PythonThread>> = vec![Vec::new(); threads.list.len()];
         let mut unmatched = Vec::new();
         let all = stream.map(|stream| stream.threads.as_slice()).unwrap_or_default();
@@ -115,7 +138,21 @@ impl<'a> ByThread<'a> {
                 None => unmatched.push(state),
             }
         }
-        Self { threads: states.into_iter().map(OnThread::new).collect(), unmatched }
+        let mut on_threads: Vec<_> = states.into_iter().map(OnThread::new).collect();
+        let crashed = threads.requesting_thread();
+        let others = (0..on_threads.len()).filter(|index| Some(*index) != crashed);
+        let mut left = MAX_TOTAL_FRAMES;
+        for index in crashed.into_iter().chain(others) {
+            let Some(on_thread) = on_threads.get_mut(index) else { continue };
+            on_thread.limit(max_frames.min(left));
+            left = left.saturating_sub(on_thread.frames.len());
+            if let Some((count, _)) = on_thread.omitted {
+                let id = threads.list.get(index).map_or(0, |thread| thread.raw.thread_id);
+                let message = format!("{count} Python frames in the middle are left out");
+                soft_errors.push("frames_cut", format!("thread {id}"), message);
+            }
+        }
+        Self { threads: on_threads, unmatched }
     }
 }
 
@@ -126,6 +163,10 @@ fn by_stack(state: &PythonThread, threads: &Threads<'_>) -> Option<usize> {
         range.is_some_and(|range| range.contains(anchor))
     })
 }
+
+/// Threads without a native one that are shown, and frames of each.
+const MAX_UNMATCHED_THREADS: usize = 64;
+const MAX_UNMATCHED_FRAMES: usize = 256;
 
 /// The key `python` of the document.
 pub(crate) fn summary(
@@ -138,7 +179,12 @@ pub(crate) fn summary(
     let holder = by_thread.threads.iter().position(|thread| {
         thread.states.iter().any(|s| s.holds_gil || stream.gil_holder == Some(s.tstate))
     });
-    let unmatched: Vec<Value> = by_thread.unmatched.iter().map(|s| unmatched_json(s)).collect();
+    let unmatched: Vec<Value> = by_thread
+        .unmatched
+        .iter()
+        .take(MAX_UNMATCHED_THREADS)
+        .map(|state| unmatched_json(state))
+        .collect();
     json!({
         "version": version(stream.python_version),
         "threads": stream.threads.len(),
@@ -154,12 +200,13 @@ pub(crate) fn summary(
 }
 
 fn unmatched_json(state: &PythonThread) -> Value {
-    let frames: Vec<Value> =
-        state.frames.iter().map(|frame| frame_json(frame, "unplaced")).collect();
+    let shown = state.frames.iter().take(MAX_UNMATCHED_FRAMES);
+    let frames: Vec<Value> = shown.map(|frame| frame_json(frame, "unplaced")).collect();
     json!({
         "tstate": hex(state.tstate),
         "interpreter_id": state.interpreter_id,
         "thread_id": state.native_thread_id,
+        "frame_count": state.frames.len(),
         "frames": frames,
     })
 }

@@ -284,7 +284,7 @@ fn every_malformed_file_is_refused_or_partly_read_in_time() {
         let path: PathBuf = root.join(&row.file);
         let started = Instant::now();
         let result = analyze_file(&path, br#"{"local_modules": false}"#);
-        assert!(started.elapsed() < Duration::from_secs(10), "{}", row.file);
+        assert!(started.elapsed() < Duration::from_secs(60), "{}", row.file);
         match result {
             Ok(_) => {}
             Err(error @ Error::Internal { .. }) => panic!("{}: {error}", row.file),

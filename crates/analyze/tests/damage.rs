@@ -38,7 +38,7 @@ fn read(bytes: Vec<u8>) -> Result<serde_json::Value, Error> {
     let options = Options { local_modules: false, ..Options::default() };
     let result = analyze_bytes(Path::new("test.dmp"), bytes, &options);
     let elapsed = started.elapsed();
-    assert!(elapsed < Duration::from_secs(10), "took {elapsed:?}");
+    assert!(elapsed < Duration::from_secs(60), "took {elapsed:?}");
     result
 }
 

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -182,14 +180,14 @@ for path in json.load(sys.stdin):
         answers[path] = "ok"
     except LastwordsError as error:
         answers[path] = error.code
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"answers": answers, "peak_kib": peak - before}))
+after = resource.getrusage(resource.RUSAGE_SELF)
+cpu_s = after.ru_utime + after.ru_stime
+print(json.dumps({"answers": answers, "peak_kib": after.ru_maxrss - before, "cpu_s": cpu_s}))
 """
 
 
 def limited(paths: list[Path]) -> tuple[dict[str, str], int, float]:
-    """Analyse in a process with 1 GiB of address space: answers, memory in bytes, seconds."""
-    started = time.monotonic()
+    """Analyse in a process with 1 GiB of address space: answers, memory in bytes, CPU seconds."""
     done = subprocess.run(  # noqa: PLW1510  (its status is looked at below)
         [sys.executable, "-c", LIMITED],
         input=json.dumps([str(path) for path in paths]),
@@ -199,7 +197,7 @@ def limited(paths: list[Path]) -> tuple[dict[str, str], int, float]:
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    return told["answers"], told["peak_kib"] * 1024, time.monotonic() - started
+    return told["answers"], told["peak_kib"] * 1024, told["cpu_s"]
 
 
 def test_every_malformed_file_of_the_corpus_ends_in_order(corpus: Path) -> None:
@@ -242,7 +240,6 @@ def test_a_stack_without_end_costs_little(tmp_path: Path) -> None:
     frames = analyze_dump(path, max_frames=100).threads[0].frames
     assert len(frames) == 100
     assert frames[50].omitted_frames
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def test_one_long_name_for_many_modules_costs_little(tmp_path: Path) -> None:

@@ -54,7 +54,9 @@
 //! String table: per string a `u32` length in bytes, then the bytes.
 //!
 //! Limits that a reader enforces: 4,096 threads, 1,000,000 frames, 1,000,000 strings; a count
-//! must also fit into what is left of the stream before anything is allocated for it.
+//! must also fit into what is left of the stream before anything is allocated for it. Each frame
+//! belongs to at most one thread, and all names and files of all frames together have at most
+//! 64 MiB: a string stands in the stream once, but is copied for each frame.
 
 use std::collections::HashMap;
 
@@ -69,6 +71,7 @@ const FRAME_SIZE: usize = 60;
 const MAX_THREADS: u32 = 4_096;
 const MAX_FRAMES: u32 = 1_000_000;
 const MAX_STRINGS: u32 = 1_000_000;
+const MAX_TEXT_BYTES: u64 = 64 << 20;
 
 /// What the stream says of one process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -267,6 +270,8 @@ impl PythonStream {
             raw_frames.push(RawFrame::decode(&mut reader)?);
         }
         let strings = decode_strings(&mut reader, header.strings)?;
+        check_shares(&raw_threads, header.frames)?;
+        check_text(&raw_frames, &strings, reader.offset())?;
         let mut stream = header.stream;
         for raw in raw_threads {
             stream.threads.push(raw.resolve(&raw_frames, &strings)?);
@@ -352,6 +357,35 @@ fn decode_strings(reader: &mut Reader<'_>, count: u32) -> Result<Vec<String>, De
         strings.push(String::from_utf8_lossy(bytes).into_owned());
     }
     Ok(strings)
+}
+
+/// Refuses threads that share frames: a few bytes would be read again and again.
+fn check_shares(threads: &[RawThread], frames: u32) -> Result<(), DecodeError> {
+    let mut left = frames;
+    for thread in threads {
+        left = left.checked_sub(thread.frame_count).ok_or(DecodeError::Invalid {
+            what: "frame_count of a thread",
+            offset: thread.offset,
+            found: thread.frame_count.into(),
+            expected: "no more than the other threads leave of the header's frame_count",
+        })?;
+    }
+    Ok(())
+}
+
+/// Refuses frames whose names would need more memory than any real process has names.
+fn check_text(frames: &[RawFrame], strings: &[String], offset: usize) -> Result<(), DecodeError> {
+    let len_of = |id: u32| {
+        let text = usize::try_from(id).ok().and_then(|id| strings.get(id));
+        text.map_or(0, |text| text.len() as u64)
+    };
+    let of_frame = |raw: &RawFrame| [raw.name, raw.qualname, raw.file].map(len_of);
+    let found = frames.iter().flat_map(of_frame).fold(0, u64::saturating_add);
+    if found <= MAX_TEXT_BYTES {
+        return Ok(());
+    }
+    let expected = "at most 64 MiB";
+    Err(DecodeError::Invalid { what: "text of all frames", offset, found, expected })
 }
 
 fn text(strings: &[String], id: u32) -> Option<String> {
@@ -528,6 +562,34 @@ mod tests {
         for len in 0..whole.len() {
             assert!(PythonStream::decode(&whole[..len]).is_err(), "cut after {len}");
         }
+    }
+
+    #[test]
+    fn threads_do_not_share_frames() {
+        let mut bytes = sample().encode();
+        // The second thread's first_frame, which follows 48 + 56 + 32 bytes, becomes the first's.
+        bytes[136..140].copy_from_slice(&0_u32.to_le_bytes());
+        assert!(PythonStream::decode(&bytes).is_ok(), "the header's count is kept");
+        bytes[140..144].copy_from_slice(&3_u32.to_le_bytes());
+        assert!(matches!(
+            PythonStream::decode(&bytes),
+            Err(DecodeError::Invalid { what: "frame_count of a thread", .. })
+        ));
+    }
+
+    #[test]
+    fn a_long_name_of_many_frames_is_refused() {
+        let frame = PythonFrame { name: Some("x".repeat(1 << 20)), ..PythonFrame::default() };
+        let with = |count| {
+            let frames = vec![frame.clone(); count];
+            let thread = PythonThread { frames, ..PythonThread::default() };
+            PythonStream { threads: vec![thread], ..PythonStream::default() }.encode()
+        };
+        assert!(PythonStream::decode(&with(64)).is_ok());
+        assert!(matches!(
+            PythonStream::decode(&with(65)),
+            Err(DecodeError::Invalid { what: "text of all frames", .. })
+        ));
     }
 
     #[test]
