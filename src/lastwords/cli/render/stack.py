@@ -71,8 +71,9 @@ def thread_summary(thread: Thread, index: int) -> Text:
     line = Text("  ").append_text(thread_title(thread, index, "Thread"))
     newest = [_newest(thread, FrameKind.PYTHON), _newest(thread, FrameKind.NATIVE)]
     places = [_title_of(frame) for frame in newest if frame is not None]
-    line.append(f": {', in '.join(places)}" if places else ": no frames")
-    line.append(f", {len(thread.frames)} frames", style="dim")
+    line.append(f": {', '.join(places)}" if places else ": no frames")
+    if places:
+        line.append(f", {len(thread.frames)} frames", style="dim")
     return line
 
 
@@ -81,8 +82,9 @@ def _newest(thread: Thread, kind: FrameKind) -> Frame | None:
 
 
 def _title_of(frame: Frame) -> str:
+    mark = _mark_of(frame.kind, frame.file, frame.function)
     place = _place_of(frame.file, frame.line)
-    return " ".join(part for part in (_function_of(frame), place) if part)
+    return " ".join(part for part in (mark, _function_of(frame), place) if part)
 
 
 def stack_lines(thread: Thread, *, is_plumbing_shown: bool) -> Iterator[Text]:
