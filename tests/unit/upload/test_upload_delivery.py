@@ -143,6 +143,14 @@ def test_after_too_many_failures_a_report_is_kept_as_given_up(
     assert outcomes(spool, allowing(url=server.url)) == ["delivered"]
 
 
+def test_trying_by_hand_never_gives_a_report_up(spool: Spool, serve: Callable) -> None:
+    report_id = add(spool)
+    spool.write_delivery("pending", report_id, DeliveryState(attempts=9))
+    delivery = allowing(url=serve("answer 500").url, is_by_hand=True)
+    assert outcomes(spool, delivery) == ["failed"]
+    assert spool.find(report_id).state == "pending"
+
+
 def test_a_server_that_is_down_is_tried_once(spool: Spool, unused_url: str) -> None:
     ids = [add(spool) for _ in range(3)]
     assert sorted(outcomes(spool, allowing(url=unused_url))) == ["failed", "skipped", "skipped"]
