@@ -3,7 +3,7 @@
 //! | order | place | condition |
 //! |---|---|---|
 //! | 1 | the sources that were given | matched by id |
-//! | 2 | the file named in the dump | `local_modules`, whole build id known |
+//! | 2 | the file named in the dump | `local_modules`; the file has a GNU build id |
 //! | 3 | `/usr/lib/debug/.build-id/xx/yyyy.debug` | `local_modules` |
 //! | 4 | `.gnu_debuglink` beside the file, in `.debug/`, below `/usr/lib/debug` | `local_modules` |
 
@@ -37,10 +37,8 @@ pub(crate) fn locate(catalog: &Catalog, may_open_local: bool, module: &ModuleId)
     for candidate in catalog.find(module) {
         search.open_candidate(&candidate);
     }
-    if may_open_local && module.build_id.is_some() {
-        search.open_local();
-    }
     if may_open_local {
+        search.open_local();
         search.open_system_debug();
     }
     if search.found.is_nothing() && search.found.failure.is_none() {

@@ -272,3 +272,47 @@ fn word(bytes: [u8; 4], endian: RunTimeEndian) -> u32 {
         RunTimeEndian::Big => u32::from_be_bytes(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
+    use super::*;
+
+    const ADDRESS: u64 = 0x2000;
+
+    /// Rows of (start, FDE), relative to the section.
+    fn section(count: u32, rows: &[(i32, i32)]) -> Vec<u8> {
+        let mut bytes = vec![1, 0x1b, 0x03, 0x3b, 0, 0, 0, 0];
+        bytes.extend(count.to_le_bytes());
+        for (start, fde) in rows {
+            bytes.extend(start.to_le_bytes());
+            bytes.extend(fde.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn find_in(bytes: &[u8], address: u64) -> Option<u64> {
+        let section = CfiSection { bytes, address: ADDRESS };
+        HeaderTable::new(section, RunTimeEndian::Little)?.find(address)
+    }
+
+    #[test]
+    fn table_gives_the_last_entry_that_starts_before() {
+        let bytes = section(3, &[(-0x1000, 0x100), (-0x800, 0x120), (0x10, 0x140)]);
+        assert_eq!(find_in(&bytes, 0xfff), None);
+        assert_eq!(find_in(&bytes, 0x1000), Some(0x2100));
+        assert_eq!(find_in(&bytes, 0x1801), Some(0x2120));
+        assert_eq!(find_in(&bytes, u64::MAX), Some(0x2140));
+    }
+
+    #[test]
+    fn table_with_a_false_count_or_encoding_is_not_searched() {
+        assert_eq!(find_in(&section(u32::MAX, &[(0, 0)]), 0x3000), None);
+        assert_eq!(find_in(&section(0, &[]), 0x3000), None);
+        let mut other = section(1, &[(0, 0)]);
+        other[3] = 0x0b;
+        assert_eq!(find_in(&other, 0x3000), None);
+        assert_eq!(find_in(&[1, 0x1b], 0x3000), None);
+    }
+}
