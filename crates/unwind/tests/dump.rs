@@ -76,3 +76,22 @@ fn elf_files_and_sym_file_give_the_same_stack() {
     assert_eq!(names, [Some("main"), None, Some("_start")]);
     assert_eq!(by_elf.frames[2].trust, FrameTrust::Scan);
 }
+
+#[test]
+fn windows_x86_stack_is_unwound_by_stack_win_records() {
+    let Some(corpus) = symbols_support::corpus() else { return };
+    let folder = corpus.join("files/google+breakpad/src/processor/testdata");
+    let stack = unwind(&folder.join("minidump2.dmp"), vec![folder.join("symbols")]);
+    let frame = |index: usize| {
+        let frame = &stack.frames[index];
+        let file = frame.source_file_name.as_deref().and_then(|file| file.rsplit('\\').next());
+        (frame.function_name.as_deref().unwrap(), file, frame.source_line)
+    };
+    // As Breakpad's own expected output says.
+    assert_eq!(frame(0), ("`anonymous namespace'::CrashFunction", Some("test_app.cc"), Some(58)));
+    assert_eq!(frame(1), ("main", Some("test_app.cc"), Some(65)));
+    assert_eq!(frame(2), ("__tmainCRTStartup", Some("crt0.c"), Some(327)));
+    assert_eq!(frame(3), ("BaseProcessStart", None, None));
+    assert!(stack.frames[1..].iter().all(|frame| frame.trust == FrameTrust::CallFrameInfo));
+    assert_eq!(stack.frames.len(), 4);
+}

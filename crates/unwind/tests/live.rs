@@ -22,7 +22,7 @@ use support::{Target, elf_module, walk};
 
 #[test]
 fn stack_equals_the_debuggers() {
-    let Some(seen) = stop_victim() else { return };
+    let Some((_folder, seen)) = stop_victim() else { return };
     let target = target(&seen);
     let provider = Provider::new(Sources { symbols: Vec::new(), local_modules: true });
     let stack = walk(&target, &provider);
@@ -39,7 +39,7 @@ fn stack_equals_the_debuggers() {
 
 #[test]
 fn instruction_under_a_signal_is_exact() {
-    let Some(seen) = stop_victim() else { return };
+    let Some((_folder, seen)) = stop_victim() else { return };
     let provider = Provider::new(Sources { symbols: Vec::new(), local_modules: true });
     let stack = walk(&target(&seen), &provider);
     let at = stack.frames.iter().position(|f| f.function_name.as_deref() == Some("trap")).unwrap();
@@ -49,15 +49,15 @@ fn instruction_under_a_signal_is_exact() {
     assert!(stack.frames[at + 1].inlines[0].function_name.contains("total"));
 }
 
-/// Compiles the victim, stops it in gdb, and returns what gdb saw.
-fn stop_victim() -> Option<Value> {
+/// Compiles the victim, stops it in gdb, and returns its files and what gdb saw.
+fn stop_victim() -> Option<(tempfile::TempDir, Value)> {
     if Command::new("gdb").arg("--version").output().is_err() {
         eprintln!("skipped: no gdb on this machine");
         return None;
     }
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/victim");
-    // Kept until the process ends: the walk opens the files at their paths.
-    let folder = tempfile::tempdir().unwrap().keep();
+    let files = tempfile::tempdir().unwrap();
+    let folder = files.path();
     let flags = ["-O2", "-g", "-fPIC", "-Wl,--build-id=sha1"];
     let build = |output: &str, arguments: &[&str]| {
         let mut command = Command::new("c++");
@@ -75,8 +75,9 @@ fn stop_victim() -> Option<Value> {
     arguments.extend(search.split(' '));
     arguments.push("-lvictim");
     build("victim", &arguments);
-    let document = run_gdb(&folder, &sources);
-    Some(serde_json::from_slice(&std::fs::read(document).unwrap()).unwrap())
+    let document = run_gdb(folder, &sources);
+    let seen = serde_json::from_slice(&std::fs::read(document).unwrap()).unwrap();
+    Some((files, seen))
 }
 
 fn run_gdb(folder: &Path, sources: &Path) -> PathBuf {
