@@ -56,7 +56,7 @@ impl Document {
 }
 
 fn first_facts(request: &CrashRequest, id: [u8; 16]) -> Value {
-    let (os_version, _) = uname();
+    let (_, os_version) = uname();
     json!({
         "schema": 1,
         "report_id": uuid_text(id),
