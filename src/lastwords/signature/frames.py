@@ -27,6 +27,8 @@ __all__ = [
 
 _MAX_FRAMES = 1024
 _MAX_NAME_CHARS = 4096
+_MAX_STACK_CHARS = 262_144
+_MAX_FURTHER_CHARS = 64
 _MAX_THREADS = 512
 _MAX_CHAIN = 8
 
@@ -118,7 +120,7 @@ def from_analysis(document: Mapping[str, object]) -> SignatureInput:
     return SignatureInput(
         reason="no exception" if is_requested else _text(crash_info.get("type")),
         message=_text(crash_info.get("assertion")),
-        frames=tuple(frames[:_MAX_FRAMES]),
+        frames=tuple(_bounded(frames[:_MAX_FRAMES])),
     )
 
 
@@ -131,7 +133,9 @@ def from_exception(document: Mapping[str, object]) -> SignatureInput:
             type_name=_text(document.get("type")),
             type_module=_text(document.get("module")),
             message=_text(document.get("message")),
-            frames=tuple(_python_frame(frame, roots) for frame in reversed(frames[-_MAX_FRAMES:])),
+            frames=tuple(
+                _bounded(_python_frame(frame, roots) for frame in reversed(frames[-_MAX_FRAMES:]))
+            ),
             chain=tuple(_chain(document)),
         )
     )
@@ -201,6 +205,17 @@ def _expand(
             is_plumbing=is_plumbing,
             is_system=path is not None and "/lib-dynload/" in path,
         )
+
+
+def _bounded(frames: Iterable[SignatureFrame]) -> Iterable[SignatureFrame]:
+    """Cut the names of a stack that has more text than a real one: a name costs time to read."""
+    total = 0
+    for frame in frames:
+        total += len(frame.function or "")
+        if total > _MAX_STACK_CHARS and frame.function is not None:
+            yield replace(frame, function=frame.function[:_MAX_FURTHER_CHARS])
+        else:
+            yield frame
 
 
 def _python_frame(frame: Mapping[str, object], roots: PathRoots) -> SignatureFrame:

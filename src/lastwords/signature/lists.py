@@ -27,16 +27,20 @@ class WordList:
     Args:
         exact: Name → label ("" when there is none).
         patterns: Pattern and label, in the order of the file.
+        any_pattern: All patterns in one, because most names match none.
     """
 
     exact: dict[str, str] = field(default_factory=dict)
     patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+    any_pattern: re.Pattern[str] | None = None
 
     def find(self, name: str, module: str | None = None) -> str | None:
         """Return the entry's label ("" without one), or `None` when the name is not listed."""
         for candidate in (name, f"{module}!{name}") if module else (name,):
             if candidate in self.exact:
                 return self.exact[candidate]
+            if self.any_pattern is None or not self.any_pattern.fullmatch(candidate):
+                continue
             for pattern, label in self.patterns:
                 if pattern.fullmatch(candidate):
                     return label
@@ -60,6 +64,7 @@ def load() -> Words:
     return Words(**{name: parse(_read(name)) for name in LIST_NAMES})
 
 
+@lru_cache(maxsize=2048)
 def is_plumbing(function: str | None, module: str | None) -> bool:
     """Tell whether a native frame is glue between Python and native code.
 
@@ -90,7 +95,9 @@ def parse(text: str) -> WordList:
             patterns.append((re.compile(expression, re.DOTALL), label))
         else:
             exact[name] = label
-    return WordList(exact, tuple(patterns))
+    together = "|".join(pattern.pattern for pattern, _ in patterns)
+    any_pattern = re.compile(together, re.DOTALL) if patterns else None
+    return WordList(exact, tuple(patterns), any_pattern)
 
 
 def _entries(text: str) -> list[str]:

@@ -9,11 +9,13 @@ compiler suffixes, no hashes.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 __all__ = ["function_name", "module_name"]
 
 _MAX_CHARS = 2048
+_MAX_FILE_NAME = 255
 
 # GCC and LLVM clone suffixes, ELF symbol versions, PLT stubs.
 _CLONE = re.compile(
@@ -65,6 +67,7 @@ _INTERPRETER = re.compile(r"^(lib)?python(?:\d+(?:\.\d+)*)?t?d?m?$", re.IGNORECA
 _CLOSERS = {"(": ")", "<": ">", "[": "]", "{": "}", "`": "'"}
 
 
+@lru_cache(maxsize=2048)
 def function_name(symbol: str) -> str:
     """Return the qualified name of a native function.
 
@@ -73,17 +76,17 @@ def function_name(symbol: str) -> str:
 
     Never empty for a symbol that is not blank; what is not understood is returned as it is.
     """
-    text = _clean(symbol[:_MAX_CHARS].strip())
-    if text.startswith(("-[", "+[")):
-        return text
-    text = _OPENMP.sub("", _CLONE.sub("", text))
+    cleaned = " ".join(_clean(symbol[:_MAX_CHARS]).split())
+    if cleaned.startswith(("-[", "+[")):
+        return cleaned
+    text = _OPENMP.sub("", _CLONE.sub("", cleaned))
     text = _BRACKET_HASH.sub("", _RUST_HASH.sub("", text))
     text = _ANONYMOUS.sub("{anon}", text)
     for pattern in (_LLVM_LAMBDA, _OLD_LAMBDA):
         text = pattern.sub("{lambda}", text)
     text = _MSVC_LAMBDA.sub("{lambda}::", text).replace("{lambda}::::", "{lambda}::")
     text = _INLINE_NAMESPACE.sub(r"\1::", _PREFIX.sub("", text))
-    name = _Scanner(text).qualified_name() or text
+    name = _Scanner(text).qualified_name() or text or cleaned
     return _plain_c(name)
 
 
@@ -98,7 +101,7 @@ def module_name(filename: str, package_of: Callable[[str], str | None] | None = 
     `KERNELBASE.dll` → `kernelbase`.
     """
     path = _clean(filename[:_MAX_CHARS].removesuffix(" (deleted)")).replace("\\", "/")
-    base = path.rpartition("/")[2] or path
+    base = (path.rpartition("/")[2] or path)[-_MAX_FILE_NAME:]
     extension = _PYTHON_EXTENSION.search(base)
     if extension and (extension.group(1) == ".pyd" or extension.group(0) != ".so"):
         name = base[: extension.start()]
@@ -143,6 +146,8 @@ def _cython_name(mangled: str) -> str:
 
 def _clean(text: str) -> str:
     """Replace characters that could disturb a terminal or a page (controls, bidi marks)."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
@@ -150,8 +155,10 @@ class _Scanner:
     """Walks one demangled symbol once, with a bounded nesting depth."""
 
     _MAX_DEPTH = 64
+    _MAX_SUBJECTS = 4
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, nesting: int = 0) -> None:
+        self._nesting = nesting
         self._operators: list[str] = []
         self._text = _OPERATOR.sub(self._hide_operator, text)
 
@@ -199,8 +206,11 @@ class _Scanner:
             return ""
         if inner and (is_after_scope or not out):
             # Rust: `<alloc::vec::Vec<T> as core::ops::Index<I>>::index`, `ptr::<impl *mut T>::add`.
+            if self._nesting >= self._MAX_SUBJECTS:
+                return "<T>"
             subject = inner.removeprefix("impl ").split(" as ")[0].split(" for ")[-1]
-            return _Scanner(self._show_operators(subject)).qualified_name() or "<T>"
+            inside = _Scanner(self._show_operators(subject), self._nesting + 1)
+            return inside.qualified_name() or "<T>"
         return "<T>"
 
     def _word_end(self, out: list[str]) -> None:

@@ -26,7 +26,10 @@ __all__ = [
 MAX_FRAMES = 400
 MAX_THREADS = 200
 MAX_CHAIN = 16
+_MAX_LINES = 5_000
+_MAX_INLINES = 32
 _MAX_TEXT = 2000
+_MAX_NAME = 600
 
 _TRUST = {
     "context": "registers at the crash",
@@ -131,12 +134,15 @@ def threads(analysis: Mapping[str, object]) -> tuple[list[ThreadView], int]:
     if index is not None:
         order.remove(index)
         order.insert(0, index)
-    shown = [
-        _thread(found[position], is_crashing=position == index, gil_holder=holder)
-        for position in order[:MAX_THREADS]
-    ]
+    shown: list[ThreadView] = []
+    lines = _MAX_LINES
+    for position in order[:MAX_THREADS]:
+        is_crashing = position == index
+        thread = _thread(found[position], lines, is_crashing=is_crashing, gil_holder=holder)
+        lines -= sum(len(group.frames) for group in thread.groups)
+        shown.append(thread)
     if not shown and (only := mapping(analysis.get("crashing_thread"))):
-        shown = [_thread(only, is_crashing=True, gil_holder=holder)]
+        shown = [_thread(only, lines, is_crashing=True, gil_holder=holder)]
     return shown, max(len(found) - MAX_THREADS, 0)
 
 
@@ -145,8 +151,11 @@ def exception_chain(exception: Mapping[str, object]) -> list[ExceptionView]:
     chain: list[ExceptionView] = []
     relation: str | None = None
     current = exception
+    lines = _MAX_LINES
     while current and len(chain) < MAX_CHAIN:
-        chain.append(_exception(current, relation))
+        view = _exception(current, relation, min(lines, MAX_FRAMES))
+        lines -= len(view.frames)
+        chain.append(view)
         cause = mapping(current.get("cause"))
         relation = (
             "was the direct cause of the next exception"
@@ -181,16 +190,29 @@ def text(value: object) -> str | None:
     return value if len(value) <= _MAX_TEXT else f"{value[:_MAX_TEXT]}…"
 
 
+def name(value: object) -> str | None:
+    """Return text as `text()` does, cut to 600 characters: there may be thousands on a page."""
+    found = text(value)
+    return found if found is None or len(found) <= _MAX_NAME else f"{found[:_MAX_NAME]}…"
+
+
 def number(value: object) -> int | None:
     """Return an integer; `None` for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _thread(document: Mapping[str, object], *, is_crashing: bool, gil_holder: object) -> ThreadView:
+def _thread(
+    document: Mapping[str, object], lines: int, *, is_crashing: bool, gil_holder: object
+) -> ThreadView:
+    """Read a thread; `lines` is how many more lines the page may have."""
     found = mappings(document.get("frames"))
     frames: list[FrameView] = []
-    for position, frame in enumerate(found[:MAX_FRAMES]):
-        frames.extend(_frames(frame, position))
+    shown = 0
+    for frame in found[:MAX_FRAMES]:
+        if len(frames) >= lines:
+            break
+        frames.extend(_frames(frame, shown))
+        shown += 1
     thread_id = number(document.get("thread_id"))
     python = mapping(document.get("python"))
     is_holder = thread_id is not None and thread_id == gil_holder
@@ -201,7 +223,7 @@ def _thread(document: Mapping[str, object], *, is_crashing: bool, gil_holder: ob
         holds_gil=python.get("holds_gil") is True or is_holder,
         groups=tuple(_groups(frames)),
         frame_count=len(found),
-        left_out=max(len(found) - MAX_FRAMES, 0),
+        left_out=len(found) - shown,
     )
 
 
@@ -229,20 +251,20 @@ def _frames(document: Mapping[str, object], position: int) -> list[FrameView]:
             is_inline=True,
             is_plumbing=host.is_plumbing,
             is_doubtful=host.is_doubtful,
-            function=text(inline.get("function")),
+            function=name(inline.get("function")),
             module=host.module,
-            file=text(inline.get("file")),
+            file=name(inline.get("file")),
             line=number(inline.get("line")),
             place=None,
             trust=_TRUST["inline"],
         )
-        for inline in mappings(document.get("inlines"))[:64]
+        for inline in mappings(document.get("inlines"))[:_MAX_INLINES]
     ]
     return [*inlines, host]
 
 
 def _native_frame(document: Mapping[str, object], position: int) -> FrameView:
-    function, module = text(document.get("function")), text(document.get("module"))
+    function, module = name(document.get("function")), name(document.get("module"))
     offset = text(document.get("module_offset"))
     address = text(document.get("offset"))
     trust = text(document.get("trust")) or "none"
@@ -254,7 +276,7 @@ def _native_frame(document: Mapping[str, object], position: int) -> FrameView:
         is_doubtful=trust in {"scan", "none"},
         function=function,
         module=module,
-        file=text(document.get("file")),
+        file=name(document.get("file")),
         line=number(document.get("line")),
         place=f"{module}+{offset}" if module and offset else address,
         trust=_TRUST.get(trust, trust),
@@ -265,16 +287,16 @@ def _native_frame(document: Mapping[str, object], position: int) -> FrameView:
 def _python_frame(document: Mapping[str, object], position: int) -> FrameView:
     python = mapping(document.get("python"))
     is_unplaced = python.get("placement") == "unplaced"
-    name = python.get("qualname") or document.get("qualname") or document.get("function")
+    qualname = python.get("qualname") or document.get("qualname") or document.get("function")
     return FrameView(
         number=position,
         is_python=True,
         is_inline=False,
         is_plumbing=False,
         is_doubtful=is_unplaced,
-        function=text(name),
+        function=name(qualname),
         module=None,
-        file=text(python.get("file")) or text(document.get("file")),
+        file=name(python.get("file")) or name(document.get("file")),
         line=number(python.get("line")) or number(document.get("line")),
         place=None,
         trust="its place among the native frames is not known" if is_unplaced else _TRUST["python"],
@@ -293,13 +315,14 @@ def _remark(document: Mapping[str, object]) -> str | None:
     return f"{count:,} native frames before this one are not known" if count else None
 
 
-def _exception(document: Mapping[str, object], relation: str | None) -> ExceptionView:
+def _exception(document: Mapping[str, object], relation: str | None, limit: int) -> ExceptionView:
     found = mappings(document.get("frames"))
-    name, module = text(document.get("type")), text(document.get("module"))
+    shown = found[max(len(found) - limit, 0) :]
+    type_name, module = text(document.get("type")), text(document.get("module"))
     is_builtin = module in {None, "builtins", "__main__"}
     notes = document.get("notes")
     return ExceptionView(
-        type_name=(name or "unknown exception") if is_builtin else f"{module}.{name}",
+        type_name=(type_name or "unknown exception") if is_builtin else f"{module}.{type_name}",
         message=text(document.get("message")),
         notes=tuple(str(note)[:_MAX_TEXT] for note in notes[:16])
         if isinstance(notes, list)
@@ -307,8 +330,8 @@ def _exception(document: Mapping[str, object], relation: str | None) -> Exceptio
         thread_name=text(document.get("thread_name")),
         frames=tuple(
             replace(_python_frame(frame, position), trust="")  # there is no other way to know it
-            for position, frame in enumerate(found[-MAX_FRAMES:])
+            for position, frame in enumerate(shown)
         ),
-        left_out=max(len(found) - MAX_FRAMES, 0),
+        left_out=len(found) - len(shown),
         relation=relation,
     )

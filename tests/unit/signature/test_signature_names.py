@@ -59,6 +59,8 @@ from lastwords.signature.python_names import PathRoots, is_stdlib, python_functi
         ("__pyx_f_6victim_4grid_step", "victim.grid.step"),
         ("foo(bar", "foo"),
         ("<(", "<T>"),
+        ("<" * 3000, "<T>"),
+        (".cold", ".cold"),
     ],
 )
 def test_function_name(symbol, name):

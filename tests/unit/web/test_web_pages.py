@@ -157,6 +157,17 @@ def test_deep_stack_is_cut_and_says_so(client, reports):
     assert len(html) < 1_000_000
 
 
+def test_dump_of_many_deep_threads_gives_a_page_of_bounded_size(client, reports):
+    long = [native("f" * 5000, line=1, file="g" * 5000) for _ in range(300)]
+    other = [{"thread_id": number, "frames": long} for number in range(60)]
+    document = analysis(long)
+    document["threads"] += other
+    report_id, _ = reports.native(document=document)
+    html = page(client, f"/reports/{report_id}")
+    assert len(html) < 20_000_000
+    assert "300 frames are in the analysis document" in html
+
+
 def test_grouping_is_explained(client, reports):
     report_id, _ = reports.native()
     text = visible(page(client, f"/reports/{report_id}"))
