@@ -3,6 +3,19 @@
 from collections.abc import Sequence
 from typing import final
 
+__all__ = [
+    "CoreError",
+    "after_fork_in_child",
+    "analyze_dump",
+    "arm",
+    "core_version",
+    "disarm",
+    "error_codes",
+    "is_armed",
+    "monitor_pid",
+    "set_annotation",
+]
+
 @final
 class CoreError(Exception):
     """Raised by the core. `args` = (code, message, hint or None); codes as in `error_codes()`."""
@@ -69,4 +82,7 @@ def set_annotation(key: str, value: str | None, kind: str) -> None:
     """
 
 def after_fork_in_child() -> None:
-    """Detach a forked child from its parent's annotations and monitor; it gets its own when it crashes."""
+    """Detach a forked child from its parent's annotations and monitor.
+
+    It gets a monitor of its own when it crashes.
+    """
