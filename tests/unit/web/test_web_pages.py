@@ -158,7 +158,7 @@ def test_deep_stack_is_cut_and_says_so(client, reports):
 
 
 def test_dump_of_many_deep_threads_gives_a_page_of_bounded_size(client, reports):
-    long = [native("f" * 5000, line=1, file="g" * 5000) for _ in range(300)]
+    long = [native("f" * 700, line=1, file="g" * 700) for _ in range(300)]
     other = [{"thread_id": number, "frames": long} for number in range(60)]
     document = analysis(long)
     document["threads"] += other
@@ -166,6 +166,14 @@ def test_dump_of_many_deep_threads_gives_a_page_of_bounded_size(client, reports)
     html = page(client, f"/reports/{report_id}")
     assert len(html) < 20_000_000
     assert "300 frames are in the analysis document" in html
+
+
+def test_document_that_is_too_large_is_told_and_not_read(client, reports, monkeypatch):
+    monkeypatch.setattr("lastwords.web.report_view._MAX_DOCUMENT_BYTES", 1000)
+    report_id, _ = reports.native()
+    html = page(client, f"/reports/{report_id}")
+    assert re.search(r"analysis.json has [\d,]+ bytes, too many to show it here", html)
+    assert "Download the dump" in html
 
 
 def test_grouping_is_explained(client, reports):
