@@ -4,8 +4,8 @@ Owns the wire formats of clients and the reasons of refusals. What a report mean
 business: a dump that cannot be read is stored all the same.
 """
 
+from lastwords.collector.accept import REASONS
 from lastwords.collector.app import Collector
 from lastwords.collector.limits import CollectorLimits
-from lastwords.collector.refusal import REASONS
 
 __all__ = ["REASONS", "Collector", "CollectorLimits"]

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from lastwords.collector.accept import new_report
+from lastwords.collector.accept import Refusal
 from lastwords.collector.commit import GroupCommit
 from lastwords.collector.intake import Body, ClientGone, read_form
 from lastwords.collector.limits import CollectorLimits
-from lastwords.collector.refusal import Refusal
+from lastwords.collector.new_report import new_report
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -18,8 +18,8 @@ from multipart import (  # type: ignore[import-untyped]  # it ships annotations,
     parse_options_header,
 )
 
+from lastwords.collector.accept import Refusal
 from lastwords.collector.inflate import Inflater
-from lastwords.collector.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from lastwords.collector.refusal import Refusal
+from lastwords.collector.accept import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lastwords.collector.accept import Refusal
 from lastwords.collector.form import Form, FormReader, RawDumpReader, boundary_of
 from lastwords.collector.inflate import Inflater, has_encoding
-from lastwords.collector.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 
 from lastwords.collector import Collector, CollectorLimits
-from lastwords.collector.accept import new_report_id
 from lastwords.collector.commit import GroupCommit
+from lastwords.collector.new_report import new_report_id
 from lastwords.store import AcceptedReport, NewReport, Store, open_store
 
 if TYPE_CHECKING:

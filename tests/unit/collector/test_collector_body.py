@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lastwords.collector.accept import REASONS, Refusal
 from lastwords.collector.form import FormReader, boundary_of, clean_file_name, clean_name
 from lastwords.collector.inflate import Inflater, has_encoding
 from lastwords.collector.limits import CollectorLimits
-from lastwords.collector.refusal import REASONS, Refusal
 from lastwords.store import Blobs
 
 if TYPE_CHECKING:
