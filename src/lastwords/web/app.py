@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import traceback
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -151,13 +152,18 @@ def _on_error(request: Request[Any, Any, Any], error: LastwordsError) -> Respons
 
 
 def _on_defect(request: Request[Any, Any, Any], error: Exception) -> Response[Any] | Template:
+    # What the error says may be personal data; its type and place are ours.
     _LOG.error(
         "request failed: a defect of the server",
-        exc_info=error,
-        extra={"path": request.url.path},
+        extra={"path": request.url.path, "error": type(error).__name__, "place": _place(error)},
     )
-    message = "The server failed to make this page. Its log says why."
+    message = "The server failed to make this page: a defect. Its log says where."
     return _answer(request, 500, "server_failed", message, None)
+
+
+def _place(error: BaseException) -> str:
+    trace = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(trace[-5:]))
 
 
 def _answer(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from lastwords.errors import StoreError
@@ -145,3 +148,18 @@ def test_title_says_what_called_what():
     title = issue_title(analysis(frame("memcpy", "0x1"), frame("Grid::at()", "0x10")))
     assert title == "SIGSEGV in memcpy ← Grid::at"
     assert issue_title(sign(from_analysis({}))) == "unknown reason (no stack)"
+
+
+def test_reports_of_one_failure_at_the_same_time_make_one_issue(store, reports):
+    ids = [reports.add(f"other{number}")[0] for number in range(8)]
+    together = threading.Barrier(len(ids))
+
+    def put(report_id):
+        together.wait()
+        return assign(store, report_id, reports.sign("same"))
+
+    with ThreadPoolExecutor(len(ids)) as pool:
+        found = list(pool.map(put, ids))
+    assert len({one.issue_id for one in found}) == 1
+    assert sum(one.is_new for one in found) == 1
+    assert store.issue(found[0].issue_id).reports == len(ids)

@@ -189,6 +189,23 @@ def test_large_form_is_refused(client, form):
     assert post(client, issue_id, {**fields, "more": "x" * 100_000}).status_code == 413
 
 
+@pytest.mark.parametrize("path", ["/", "/api/issues"])
+def test_defect_of_ours_tells_readers_and_log_no_secrets(client, monkeypatch, caplog, path):
+    def fail(*_, **__):
+        raise RuntimeError("secret of a user")
+
+    monkeypatch.setattr("lastwords.web.pages.issues.ranked_issues", fail)
+    monkeypatch.setattr("lastwords.web.api.ranked_issues", fail)
+    answer = client.get(path)
+    assert answer.status_code == 500
+    assert "server_failed" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    (record,) = [one for one in caplog.records if one.name == "lastwords.web"]
+    assert (record.error, record.path) == ("RuntimeError", path)
+    assert record.place.startswith("fail:")
+    assert "secret" not in answer.text + caplog.text
+
+
 @pytest.mark.parametrize(
     "document",
     [
