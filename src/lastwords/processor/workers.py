@@ -50,7 +50,7 @@ class Processor:
         self._lease = timedelta(seconds=settings.limits.wall_s + _LEASE_MARGIN_S)
         self._is_stopping = threading.Event()
         self._interrupt = Interrupt()
-        self._news = threading.Condition()
+        self._news = threading.Event()
         self._workers = workers or default_workers()
         self._threads: list[threading.Thread] = []
 
@@ -63,9 +63,8 @@ class Processor:
             self._threads.append(thread)
 
     def wake(self) -> None:
-        """Say that there is a new job; never blocks for long."""
-        with self._news:
-            self._news.notify()
+        """Say that there is a new job; never blocks."""
+        self._news.set()
 
     def stop(self, *, grace_s: float = 5.0) -> None:
         """End the threads; a child that outlives the grace is killed and its job given back.
@@ -73,8 +72,7 @@ class Processor:
         What waits stays queued for the next start.
         """
         self._is_stopping.set()
-        with self._news:
-            self._news.notify_all()
+        self._news.set()
         deadline_s = time.monotonic() + grace_s
         for thread in self._threads:
             thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -87,6 +85,7 @@ class Processor:
         owner = f"{os.getpid()}-{number}"
         while not self._is_stopping.is_set():
             try:
+                self._news.clear()  # before looking: what comes later is news
                 is_worked = self.work_one(owner)
                 if not is_worked:
                     self._store.remove_unreferenced()
@@ -95,8 +94,7 @@ class Processor:
                 self._is_stopping.wait(_TROUBLE_S)
                 continue
             if not is_worked:
-                with self._news:
-                    self._news.wait(_POLL_S)
+                self._news.wait(_POLL_S)
 
     def work_one(self, owner: str) -> bool:
         """Claim and process one job; `False` when none is ready."""

@@ -113,6 +113,7 @@ def _engine(path: Path) -> Engine:
         connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
         pool_size=8,
         max_overflow=16,
+        hide_parameters=True,  # what clients sent does not belong into messages and logs
     )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sqlalchemy import select
-
 from lastwords.errors import StoreError
 from lastwords.store import issues, queue, reports, retention
 from lastwords.store.blobs import Blobs, sync_directory
@@ -241,11 +239,6 @@ class Store:
     def remove_unreferenced(self) -> int:
         """Remove some blobs that nothing refers to; returns how many. Only for the owner."""
         return retention.remove_unreferenced(self.db, self.blobs)
-
-    def is_alive(self) -> bool:
-        """Whether the database answers."""
-        with self.db.read() as connection:
-            return connection.scalar(select(1)) == 1
 
 
 def _now() -> datetime:

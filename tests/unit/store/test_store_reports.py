@@ -74,8 +74,9 @@ def test_unknown_identity_is_never_a_duplicate(store: Store) -> None:
 
 def test_failed_batch_stores_nothing(store: Store) -> None:
     good = new_report(store)
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(Exception, match="UNIQUE") as caught:
         store.accept_reports([good, good])
+    assert good.report_id not in str(caught.value), "values do not belong into messages"
     assert store.reports() == []
     assert store.queue_depth() == 0
 
