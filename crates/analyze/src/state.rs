@@ -209,3 +209,96 @@ impl<'a> Threads<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use lastwords_synth::{Dump, Module, Stack, Thread};
+    use minidump_unwind::{
+        FileError, FileKind, FillSymbolError, FrameSymbolizer, FrameWalker, SymbolStats,
+    };
+
+    use super::*;
+
+    /// Panics when the processor asks for statistics, as often as it is told.
+    struct Panicking(AtomicUsize);
+
+    #[async_trait]
+    impl SymbolProvider for Panicking {
+        async fn fill_symbol(
+            &self,
+            _: &(dyn minidump::Module + Sync),
+            _: &mut (dyn FrameSymbolizer + Send),
+        ) -> Result<(), FillSymbolError> {
+            Err(FillSymbolError {})
+        }
+
+        async fn walk_frame(
+            &self,
+            _: &(dyn minidump::Module + Sync),
+            _: &mut (dyn FrameWalker + Send),
+        ) -> Option<()> {
+            None
+        }
+
+        async fn get_file_path(
+            &self,
+            _: &(dyn minidump::Module + Sync),
+            _: FileKind,
+        ) -> Result<PathBuf, FileError> {
+            Err(FileError::NotFound)
+        }
+
+        fn stats(&self) -> HashMap<String, SymbolStats> {
+            let left = self.0.load(Ordering::Relaxed);
+            assert!(
+                left == 0,
+                "on purpose, {left} left, {}",
+                self.0.fetch_sub(1, Ordering::Relaxed)
+            );
+            HashMap::new()
+        }
+    }
+
+    fn processed(panics: usize) -> (Result<ProcessState, Error>, Vec<u8>, SoftErrors) {
+        let stack = Stack::new(0x7000_0000).frame(0x40_1000, 64);
+        let dump = Dump::new().module(Module::new("app", 0x40_0000, 0x1_0000));
+        let mut bytes = dump.thread(Thread::new(7, &stack)).crash(7, 11, 1, 0x10).build();
+        let mut errors = SoftErrors::default();
+        let provider = Panicking(AtomicUsize::new(panics));
+        let state = process(Path::new("x.dmp"), &mut bytes, &provider, &mut errors);
+        (state, bytes, errors)
+    }
+
+    #[test]
+    fn a_reader_that_panics_gets_another_chance_without_the_instruction() {
+        let (whole, before, _) = processed(0);
+        for panics in [1, 2] {
+            let (state, bytes, errors) = processed(panics);
+            let (state, whole) = (state.unwrap(), whole.as_ref().unwrap());
+            let exception = state.exception_info.as_ref().unwrap();
+            let expected = whole.exception_info.as_ref().unwrap();
+            assert_eq!(exception.reason.to_string(), expected.reason.to_string());
+            assert_eq!(exception.address, expected.address);
+            assert_eq!(state.threads.len(), 1);
+            let errors = errors.into_list();
+            assert_eq!(errors.len(), panics);
+            assert_eq!(errors[0].code, "crash_analysis_failed");
+            assert!(errors[0].message.contains("on purpose"), "{}", errors[0].message);
+            assert_eq!(bytes, before, "the dump is as before");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_panics_always_is_a_defect_that_is_told() {
+        let (state, bytes, _) = processed(9);
+        let error = state.unwrap_err();
+        assert_eq!(error.code(), "core_failed");
+        assert!(error.message().contains("on purpose"));
+        assert_eq!(bytes, processed(0).1, "the dump is as before");
+    }
+}

@@ -5,7 +5,7 @@
 //! is given, so it is run in chunks: the callback ends a chunk by unwinding
 //! ([`std::panic::resume_unwind`], which no panic hook sees), the frames are moved into a
 //! buffer that keeps both ends of the stack, and the next chunk starts at the last two. The
-//! result is the same as that of one long walk; `walk::tests` compares them.
+//! result is the same as that of one long walk (`tests/limits.rs`).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -127,14 +127,11 @@ impl<'a, P: SymbolProvider + Sync> Walker<'a, P> {
 
 /// The frames that the next chunk needs: the caller's rules may ask for the callee's callee.
 ///
-/// The last one is symbolicated again, and its inline frames would be added a second time.
+/// The last one is symbolicated again there, and its inline frames are added a second time;
+/// the copy that is kept is the first chunk's.
 fn seed_of(frames: &[StackFrame]) -> Vec<StackFrame> {
     let start = frames.len().saturating_sub(2);
-    let mut seed = frames.get(start..).unwrap_or_default().to_vec();
-    if let Some(last) = seed.last_mut() {
-        last.inlines.clear();
-    }
-    seed
+    frames.get(start..).unwrap_or_default().to_vec()
 }
 
 /// Keeps the newest and the oldest frames of a stack, half of the limit each.

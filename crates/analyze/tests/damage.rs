@@ -42,9 +42,13 @@ fn read(bytes: Vec<u8>) -> Result<serde_json::Value, Error> {
     result
 }
 
-/// Orderly: an analysis, or an error that is not a defect.
+/// Orderly: a whole document, or an error that is not a defect.
 fn is_orderly(result: &Result<serde_json::Value, Error>) -> bool {
-    !matches!(result, Err(Error::Internal { .. }))
+    let has = |document: &serde_json::Value, key: &str| document.get(key).is_some();
+    match result {
+        Ok(document) => ["threads", "modules", "crash_info"].iter().all(|key| has(document, key)),
+        Err(error) => !matches!(error, Error::Internal { .. }),
+    }
 }
 
 proptest! {
@@ -105,4 +109,15 @@ fn the_same_dump_of_a_big_endian_machine_is_not_mistaken() {
     let mut bytes = good_dump();
     bytes[..4].copy_from_slice(b"PMDM");
     assert!(matches!(read(bytes), Err(Error::Malformed { .. })));
+}
+
+#[test]
+fn a_module_at_the_end_of_the_address_space_is_borne() {
+    let stack = stack(&[STEP, START_THREAD]);
+    for (base, size) in [(u64::MAX - 0xfff, 0x1000), (u64::MAX - 0xfff, 0xfff), (u64::MAX, 1)] {
+        let module = lastwords_synth::Module::new("/odd.so", base, size);
+        let bytes = dump().module(module).thread(Thread::new(7, &stack)).crash(7, 11, 1, 0).build();
+        let result = read(bytes);
+        assert!(is_orderly(&result), "{base:#x}+{size:#x}: {result:?}");
+    }
 }

@@ -75,19 +75,21 @@ fn a_stack_longer_than_the_limit_keeps_both_ends_and_counts_the_rest() {
 
 #[test]
 fn an_evaluation_frame_among_the_left_out_ones_does_not_lose_its_python_frames() {
-    let mut frames = vec![STEP; 100];
+    // The frame before the gap is the interpreter's too, and must not be taken for it.
+    let mut frames = vec![STEP, CFUNCTION];
+    frames.extend(vec![STEP; 100]);
     frames.extend([EVAL, VECTORCALL, THREAD_RUN]);
     frames.extend(vec![GLUE; 100]);
     frames.push(START_THREAD);
     let stack = stack(&frames);
-    let anchor = stack.sp(100) + ANCHOR_IN_EVAL;
+    let anchor = stack.sp(102) + ANCHOR_IN_EVAL;
     let dump = dump()
         .thread(Thread::new(7, &stack))
         .python(&process(vec![on_thread(7, vec![frame("run", anchor)])]));
     let document = analyze_with(dump.build(), |options| options.max_frames = 4);
     assert_eq!(
         frames_of(&document, 0),
-        ["heat::step(int)", "heat::step(int)", "?py:run", "heat_glue", "start_thread"]
+        ["heat::step(int)", "cfunction_call", "?py:run", "heat_glue", "start_thread"]
     );
 }
 

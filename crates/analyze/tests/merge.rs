@@ -96,7 +96,7 @@ fn each_native_activation_gets_its_own_group() {
 
 #[test]
 fn interpreter_plumbing_is_marked_and_nothing_else() {
-    let stack = stack(&[STEP, CFUNCTION, EVAL, VECTORCALL, THREAD_RUN, START_THREAD]);
+    let stack = stack(&[LOOKALIKE, CFUNCTION, EVAL, VECTORCALL, THREAD_RUN, START_THREAD]);
     let anchor = stack.sp(2) + ANCHOR_IN_EVAL;
     let dump = dump()
         .thread(Thread::new(7, &stack))

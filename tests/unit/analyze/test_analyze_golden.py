@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from analyze_corpus import REPOSITORY
+from click.testing import CliRunner
 from rich.console import Console
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
+from lastwords.cli.analyze import command
 from lastwords.cli.render.text import StackChoice, TextOptions, analysis_lines
 
 if TYPE_CHECKING:
@@ -81,6 +83,11 @@ def test_golden_page_of_a_merged_stack(check_golden: Check, stacks: StackChoice)
 def test_golden_page_with_plumbing(check_golden: Check) -> None:
     options = TextOptions(stacks=StackChoice.CRASHING, is_plumbing_shown=True)
     check_golden("merged-all-frames.txt", page(MERGED.read_bytes(), options))
+
+
+def test_golden_help(check_golden: Check) -> None:
+    options = {"prog_name": "lastwords analyze", "terminal_width": 100, "max_content_width": 100}
+    check_golden("help.txt", CliRunner().invoke(command, ["--help"], **options).stdout)
 
 
 def test_the_page_says_the_same_with_and_without_colour() -> None:

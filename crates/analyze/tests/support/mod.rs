@@ -26,6 +26,8 @@ pub const CFUNCTION: (u64, u64) = (PYTHON + 0x5010, 64);
 pub const UNKNOWN: (u64, u64) = (PYTHON + 0x6010, 4096);
 pub const STEP: (u64, u64) = (HEAT + 0x1010, 64);
 pub const GLUE: (u64, u64) = (HEAT + 0x2010, 48);
+/// Named like the interpreter's plumbing, in another module.
+pub const LOOKALIKE: (u64, u64) = (HEAT + 0x3010, 32);
 pub const START_THREAD: (u64, u64) = (LIBC + 0x1010, 32);
 
 /// Where an evaluation frame has its anchor, counted from its stack pointer.
@@ -52,7 +54,11 @@ pub fn write_symbols(folder: &Path) {
         function("cfunction_call", CFUNCTION, PYTHON),
         Function { frame_size: None, ..function("no_cfi", UNKNOWN, PYTHON) },
     ];
-    let heat = vec![function("heat::step(int)", STEP, HEAT), function("heat_glue", GLUE, HEAT)];
+    let heat = vec![
+        function("heat::step(int)", STEP, HEAT),
+        function("heat_glue", GLUE, HEAT),
+        function("cfunction_of_heat", LOOKALIKE, HEAT),
+    ];
     let libc = vec![function("start_thread", START_THREAD, LIBC)];
     for (module, functions) in modules().iter().zip([python, heat, libc]) {
         let leaf = module.leaf();
