@@ -103,7 +103,7 @@ def command(  # noqa: PLR0913  (one parameter per option)
     processor = Processor(store, settings, workers=workers)
     processor.start()
     try:
-        _run(store, processor.wake, listener, is_json=is_json)
+        _run(store, processor.wake, listener, is_loopback=is_loopback, is_json=is_json)
     finally:
         processor.stop()
         store.close()
@@ -155,12 +155,18 @@ class ServerApp:
 
 
 def _run(
-    store: Store, on_accepted: Callable[[], None], listener: socket.socket, *, is_json: bool
+    store: Store,
+    on_accepted: Callable[[], None],
+    listener: socket.socket,
+    *,
+    is_loopback: bool,
+    is_json: bool,
 ) -> None:
     import uvicorn  # noqa: PLC0415
 
     from lastwords.collector import Collector  # noqa: PLC0415
     from lastwords.web.app import create_app  # noqa: PLC0415
+    from lastwords.web.host_guard import LoopbackHosts  # noqa: PLC0415
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -169,8 +175,9 @@ def _run(
                 _announce(listener, store.data_dir, is_json=is_json)
 
     collector = Collector(store, on_accepted=on_accepted)
+    pages = LoopbackHosts(create_app(store)) if is_loopback else create_app(store)
     config = uvicorn.Config(
-        ServerApp(store, collector, create_app(store)),
+        ServerApp(store, collector, pages),
         log_config=None,
         access_log=False,
         lifespan="on",
