@@ -30,6 +30,7 @@ __all__ = [
     "SymbolStatus",
     "System",
     "Thread",
+    "system_name",
 ]
 
 
@@ -216,6 +217,21 @@ class System:
     cpu_arch: str | None = None
     cpu_info: str | None = None
     cpu_count: int | None = None
+
+
+def system_name(*parts: str | None) -> str:
+    """Join an operating system's name and version; a word that begins the next one is left out.
+
+    Linux dumps say the release twice: `6.1.0 Linux 6.1.0-18-amd64 #1 SMP`. Empty when nothing is
+    known.
+    """
+    words: list[str] = []
+    for word in " ".join(part for part in parts if part).split():
+        if word in words:
+            continue
+        words = [known for known in words if not word.startswith(f"{known}-")]
+        words.append(word)
+    return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

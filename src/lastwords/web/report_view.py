@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lastwords.errors import StoreError
+from lastwords.report.analysis import system_name
 from lastwords.signature import SignatureResult, from_report, sign
 from lastwords.store import BlobKind
 from lastwords.web.stack_view import (
@@ -158,7 +159,7 @@ def _facts(
     process = mapping(report.get("process"))
     mechanism = mapping(report.get("mechanism"))
     python = mapping(analysis.get("python"))
-    os_name = " ".join(filter(None, [text(system.get("os")), text(system.get("os_ver"))]))
+    os_name = system_name(text(system.get("os")), text(system.get("os_ver")))
     pairs = (
         ("Reason", text(crash.get("type")) or stored.crash_reason),
         ("Address", text(crash.get("address")) or stored.crash_address),

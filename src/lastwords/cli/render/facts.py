@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from lastwords.cli.render.clean import clean
+from lastwords.report.analysis import system_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,22 +98,8 @@ def _system(analysis: Analysis) -> str | None:
     system = analysis.system_info
     if system is None:
         return None
-    name = " ".join(_without_repeats(system.os, system.os_ver))
+    name = system_name(system.os, system.os_ver)
     return ", ".join(part for part in (name, system.cpu_arch) if part) or None
-
-
-def _without_repeats(*parts: str | None) -> list[str]:
-    """The words of `parts`; a word that begins the next one is left out.
-
-    Linux dumps say the release twice: `6.1.0 Linux 6.1.0-18-amd64 #1 SMP`.
-    """
-    words: list[str] = []
-    for word in " ".join(part for part in parts if part).split():
-        if word in words:
-            continue
-        words = [known for known in words if not word.startswith(f"{known}-")]
-        words.append(word)
-    return words
 
 
 def _python(analysis: Analysis) -> str | None:
