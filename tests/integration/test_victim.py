@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import victim
 from dying import Home, analyze, crashing_frames, run_python
-from foreign import read_core_with_gdb
+from foreign import build_ids, read_core_with_gdb, read_with_breakpad, read_with_lldb
 from victim.failures import FAILING_STEP
 
 if TYPE_CHECKING:
@@ -156,6 +156,26 @@ def one_per_run(names: list[str]) -> list[str]:
         for index, name in enumerate(names)
         if name != "PYTHON" or index == 0 or names[index - 1] != "PYTHON"
     ]
+
+
+@pytest.mark.foreign
+def test_foreign_readers_see_signal_address_thread_and_modules(home: Home) -> None:
+    run_victim(home, "access-violation")
+    report = home.report()
+    tid = report.document["process"]["tid"]
+    lldb = read_with_lldb(report.dump)
+    (stopped,) = [thread for thread in lldb["threads"] if thread["tid"] == tid]
+    assert lldb["selected_tid"] == tid
+    assert (stopped["signal"], stopped["stop"][:14]) == (signal.SIGSEGV, "signal SIGSEGV")
+    assert unqualified(stopped["frames"][0]["function"]) == "Probe::record"
+    assert len(lldb["threads"]) == 4
+    breakpad = read_with_breakpad(report.dump)
+    assert (breakpad.crash, breakpad.address) == ("SIGSEGV /SEGV_MAPERR", FAULT_ADDRESS)
+    assert breakpad.thread_ids[breakpad.crashing_thread] == tid
+    extension = next(iter(SOURCES.glob("_physics*.so")))
+    ((_, build_id),) = build_ids(f"0-1 r-xp 0 0 0 {extension}").values()
+    assert build_id in {module["uuid"] for module in lldb["modules"]}
+    assert extension.name in breakpad.modules
 
 
 def test_an_unhandled_python_exception_is_reported(home: Home) -> None:
