@@ -8,9 +8,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use lastwords_analyze::{Error, Options, analyze_bytes};
-use lastwords_synth::{
-    Dump, Module, PythonFrame, PythonProcess, PythonThread, Stack, Thread,
-};
+use lastwords_synth::{Dump, Module, PythonFrame, PythonProcess, PythonThread, Stack, Thread};
 use libfuzzer_sys::fuzz_target;
 
 const PYTHON: u64 = 0x7f00_0000_0000;
@@ -47,10 +45,15 @@ fn dump_of(data: &[u8]) -> Vec<u8> {
     data.to_vec()
 }
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: {
+    // libFuzzer's own hook ends the process at any panic; those of other crates are caught here,
+    // and only what comes out in the end is a finding.
+    std::panic::set_hook(Box::new(|_| {}));
+}, |data: &[u8]| {
     let options = Options { local_modules: false, ..Options::default() };
     let result = analyze_bytes(Path::new("fuzz.dmp"), dump_of(data), &options);
     if let Err(Error::Internal { reason }) = result {
-        panic!("{reason}");
+        eprintln!("{reason}");
+        std::process::abort();
     }
 });

@@ -8,15 +8,20 @@
 //! | stream | type | entries begin at | entry | names at | bytes copied at |
 //! |---|---|---|---|---|---|
 //! | ModuleList | 4 | 4 | 108 | 20 (u32) | 76 (size of the CodeView record) |
-//! | HandleData | 12 | its own header | own size | 8, 12 (u32) | |
+//! | HandleData | 12 | its own header | own size, at least 32 | 8, 12 (u32) | |
 //! | UnloadedModuleList | 14 | its own header | own size | 20 (u32) | |
 //! | ThreadNames | 24 | 4 | 12 | 4 (u64) | |
 //! | CrashpadInfo | 0x43500001 | dictionaries at 36 and in its module records | 8 | 0, 4 (u32) | |
+//!
+//! Two more traps are in HandleData: entries of size 0, of which any number fits into a stream,
+//! and object information at 32 (entries of 40 bytes), a chain of offsets that may lead in a
+//! circle.
 
 use crate::soft_errors::SoftErrors;
 
 const MAX_NAME_BYTES: u64 = 32 << 20;
 const MAX_STREAMS: u32 = 4_096;
+const MAX_PASSES: usize = 8;
 const MAX_MODULES: u32 = 16_384;
 const MODULE_LIST: u32 = 4;
 const CRASHPAD_INFO: u32 = 0x4350_0001;
@@ -30,6 +35,10 @@ struct List {
     names: &'static [usize],
     names_64: &'static [usize],
     sizes: &'static [usize],
+    /// Smaller entries are no entries.
+    min_entry: usize,
+    /// Size of entries that begin a chain, and where its first offset stands.
+    chain: Option<(usize, usize)>,
 }
 
 const LISTS: &[List] = &[
@@ -40,6 +49,8 @@ const LISTS: &[List] = &[
         names: &[20],
         names_64: &[],
         sizes: &[76],
+        min_entry: 108,
+        chain: None,
     },
     List {
         stream_type: 12,
@@ -48,6 +59,8 @@ const LISTS: &[List] = &[
         names: &[8, 12],
         names_64: &[],
         sizes: &[],
+        min_entry: 32,
+        chain: Some((40, 32)),
     },
     List {
         stream_type: 14,
@@ -56,6 +69,8 @@ const LISTS: &[List] = &[
         names: &[20],
         names_64: &[],
         sizes: &[],
+        min_entry: 24,
+        chain: None,
     },
     List {
         stream_type: 24,
@@ -64,6 +79,8 @@ const LISTS: &[List] = &[
         names: &[],
         names_64: &[4],
         sizes: &[],
+        min_entry: 12,
+        chain: None,
     },
 ];
 
@@ -108,38 +125,65 @@ impl File<'_> {
 }
 
 /// Takes streams that cost too much out of the directory, and notes them.
+///
+/// Streams may overlap, so what one correction writes may be what another check has read; the
+/// checks are repeated until none of them finds anything.
 pub(crate) fn apply(bytes: &mut [u8], soft_errors: &mut SoftErrors) {
     let is_big_endian = bytes.starts_with(b"PMDM");
     let mut file = File { bytes, is_big_endian };
-    let count = file.u32(8).unwrap_or(0).min(MAX_STREAMS);
-    let Some(directory) = file.usize(12) else { return };
-    for index in 0..count {
-        let offset = usize::try_from(index).ok().and_then(|index| index.checked_mul(12));
-        let Some(entry) = offset.and_then(|offset| directory.checked_add(offset)) else { return };
-        let _ = check_stream(&mut file, entry, soft_errors);
+    for _ in 0..MAX_PASSES {
+        if !check_all(&mut file, soft_errors) {
+            return;
+        }
     }
+    // Nothing of such a file is believed.
+    let _ = file.put_u32(8, 0);
 }
 
-/// Checks the stream of the directory's entry at `entry`; `None` when it cannot be read,
-/// which its reader will find out too.
-fn check_stream(file: &mut File<'_>, entry: usize, soft_errors: &mut SoftErrors) -> Option<()> {
+/// Checks every stream; whether something was corrected.
+fn check_all(file: &mut File<'_>, soft_errors: &mut SoftErrors) -> bool {
+    let mut is_changed = false;
+    if file.u32(8).is_some_and(|count| count > MAX_STREAMS) {
+        let _ = file.put_u32(8, MAX_STREAMS);
+        let message = format!("streams behind the first {MAX_STREAMS} are left out");
+        soft_errors.push("streams_cut", "stream directory", message);
+        is_changed = true;
+    }
+    let count = file.u32(8).unwrap_or(0);
+    let Some(directory) = file.usize(12) else { return is_changed };
+    for index in 0..count {
+        let offset = usize::try_from(index).ok().and_then(|index| index.checked_mul(12));
+        let Some(entry) = offset.and_then(|offset| directory.checked_add(offset)) else { break };
+        if entry >= file.bytes.len() {
+            break;
+        }
+        is_changed |= check_stream(file, entry, soft_errors).unwrap_or(false);
+    }
+    is_changed
+}
+
+/// Checks the stream of the directory's entry at `entry`: whether it was corrected; `None` when
+/// it cannot be read, which its reader will find out too.
+fn check_stream(file: &mut File<'_>, entry: usize, soft_errors: &mut SoftErrors) -> Option<bool> {
     let stream_type = file.u32(entry)?;
     let start = file.usize(entry.checked_add(8)?)?;
+    let mut is_changed = false;
     let (name, cost) = if stream_type == CRASHPAD_INFO {
         ("CrashpadInfo", crashpad_cost(file, start))
     } else {
         let list = LISTS.iter().find(|list| list.stream_type == stream_type)?;
         if stream_type == MODULE_LIST {
-            cut_modules(file, entry, start, soft_errors)?;
+            is_changed = cut_modules(file, entry, start, soft_errors)?;
         }
         (list.name, list_cost(file, list, start)?)
     };
     if cost > MAX_NAME_BYTES {
         file.put_u32(entry, 0)?;
-        let message = format!("its names add up to {cost} bytes, more than {MAX_NAME_BYTES}");
+        let message = format!("reading it would take more than {MAX_NAME_BYTES} bytes of memory");
         soft_errors.push("stream_malformed", format!("stream {name}"), message);
+        is_changed = true;
     }
-    Some(())
+    Some(is_changed)
 }
 
 fn cut_modules(
@@ -147,16 +191,17 @@ fn cut_modules(
     entry: usize,
     start: usize,
     soft_errors: &mut SoftErrors,
-) -> Option<()> {
+) -> Option<bool> {
     let count = file.u32(start)?;
-    if count > MAX_MODULES {
+    let is_cut = count > MAX_MODULES;
+    if is_cut {
         file.put_u32(start, MAX_MODULES)?;
         file.put_u32(entry.checked_add(4)?, MAX_MODULES.checked_mul(108)?.checked_add(4)?)?;
         let left_out = count.saturating_sub(MAX_MODULES);
         let message = format!("{left_out} modules were left out");
         soft_errors.push("modules_cut", "stream ModuleList", message);
     }
-    Some(())
+    Some(is_cut)
 }
 
 fn list_cost(file: &File<'_>, list: &List, start: usize) -> Option<u64> {
@@ -167,15 +212,35 @@ fn list_cost(file: &File<'_>, list: &List, start: usize) -> Option<u64> {
             (file.u32(start.checked_add(8)?)?, start.checked_add(header)?, entry)
         }
     };
+    if size < list.min_entry && count > 0 {
+        return Some(u64::MAX);
+    }
+    let chain = list.chain.filter(|(entry, _)| *entry == size).map(|(_, offset)| offset);
     let mut cost = 0_u64;
     for _ in 0..count {
-        if size == 0 || at >= file.bytes.len() || cost > MAX_NAME_BYTES {
+        if at >= file.bytes.len() || cost > MAX_NAME_BYTES {
             break;
         }
         cost = cost.saturating_add(entry_cost(file, list, at));
+        let chain = chain.and_then(|offset| at.checked_add(offset));
+        cost = cost.saturating_add(chain_cost(file, chain));
         at = at.checked_add(size)?;
     }
     Some(cost)
+}
+
+/// Links of 64 bytes in memory, each beginning with the offset of the next one; 0 ends them.
+fn chain_cost(file: &File<'_>, place: Option<usize>) -> u64 {
+    let mut cost = 0_u64;
+    let mut next = place.and_then(|place| file.usize(place));
+    while let Some(link) = next.filter(|link| *link != 0) {
+        cost = cost.saturating_add(64);
+        if cost > MAX_NAME_BYTES {
+            break;
+        }
+        next = file.usize(link);
+    }
+    cost
 }
 
 fn entry_cost(file: &File<'_>, list: &List, at: usize) -> u64 {
@@ -275,6 +340,28 @@ mod tests {
         }
     }
 
+    /// A HandleData stream: header of 16 bytes, `count` entries said to have `size` bytes, and
+    /// behind 40 bytes for the first one a link that leads to itself.
+    fn handles(size: u32, count: u32, first_link: u32) -> Vec<u8> {
+        let mut bytes = dump(12, 0, 0, 0, 0);
+        bytes.truncate(48);
+        for word in [16, size, count, 0] {
+            bytes.extend(word.to_le_bytes());
+        }
+        let link = u32::try_from(bytes.len() + 40).unwrap();
+        bytes.resize(bytes.len() + 32, 0);
+        bytes.extend([first_link * link, 0, link, 1].map(u32::to_le_bytes).concat());
+        bytes
+    }
+
+    #[test]
+    fn handles_without_size_and_chains_without_end_are_taken_out() {
+        assert_eq!(type_after(handles(40, 1, 0)), (12, 0));
+        assert_eq!(type_after(handles(0, u32::MAX, 0)), (0, 1));
+        assert_eq!(type_after(handles(40, 1, 1)), (0, 1));
+        assert_eq!(type_after(handles(32, 1, 1)), (12, 0), "entries of 32 bytes have no chain");
+    }
+
     #[test]
     fn a_list_of_too_many_modules_is_cut() {
         let mut bytes = dump(4, MAX_MODULES + 5, 108, 20, 4);
@@ -283,6 +370,22 @@ mod tests {
         let list = errors.into_list();
         assert_eq!(list[0].message, "5 modules were left out");
         assert_eq!(bytes[52..56], MAX_MODULES.to_le_bytes());
+    }
+
+    #[test]
+    fn a_stream_behind_the_last_one_checked_is_not_read() {
+        let mut bytes = dump(4, 100, 108, 20, 1 << 20);
+        // The directory of one entry becomes one of many, the bad one last.
+        let bad = bytes[32..44].to_vec();
+        let directory = bytes.len() as u32;
+        bytes.resize(bytes.len() + 12 * MAX_STREAMS as usize, 0);
+        bytes.extend(bad);
+        bytes[8..12].copy_from_slice(&(MAX_STREAMS + 1).to_le_bytes());
+        bytes[12..16].copy_from_slice(&directory.to_le_bytes());
+        let mut errors = SoftErrors::default();
+        apply(&mut bytes, &mut errors);
+        assert_eq!(bytes[8..12], MAX_STREAMS.to_le_bytes());
+        assert_eq!(errors.into_list()[0].code, "streams_cut");
     }
 
     #[test]
