@@ -66,9 +66,6 @@ def command(*, keep: bool) -> None:
         issues = _wait_for_issues(stage)
         _show_stack(stage)
         _show_issues(stage, issues)
-        if keep:
-            _say("the server is still running; to end it and remove everything:")
-            _say(f"  kill {stage.server.pid} && rm -r {stage.folder}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,23 +73,33 @@ class _Stage:
     """Where the demo takes place."""
 
     folder: Path
-    server: subprocess.Popen[bytes]
     url: str
 
     @property
     def spool(self) -> Path:
         return self.folder / "spool"
 
-    def lastwords(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb of this very installation."""
-        return subprocess.run(
-            [sys.executable, "-m", "lastwords", *arguments],
-            env=_environment(self.folder),
-            capture_output=True,
-            text=True,
-            timeout=_PROCESS_S,
-            check=False,
-        )
+    def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a module of this very installation to its end."""
+        try:
+            return subprocess.run(
+                [sys.executable, "-m", module, *arguments],
+                env=_environment(self.folder),
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_RUN_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            step = " ".join([module, *arguments])
+            raise _failed(f"`python -m {step}` did not end within {_RUN_S:g} s") from error
+
+
+def _failed(message: str) -> LastwordsError:
+    hint = "lastwords demo --keep leaves the server and its log for a closer look"
+    return LastwordsError("demo_step_failed", message, hint)
 
 
 def _say(text: str) -> None:
@@ -112,14 +119,15 @@ def _stage(*, is_kept: bool) -> Iterator[_Stage]:
     """The running server in a folder of its own; both go at the end, unless they are kept."""
     folder = Path(tempfile.mkdtemp(prefix="lastwords-demo-"))
     server = _start_server(folder)
-    is_done = False
     try:
-        stage = _Stage(folder=folder, server=server, url=_wait_for_address(folder, server))
+        stage = _Stage(folder=folder, url=_wait_for_address(folder, server))
         _say(f"server: {stage.url}, data in {folder}")
         yield stage
-        is_done = True
     finally:
-        if not (is_kept and is_done):
+        if is_kept and server.poll() is None:
+            _say("the server is still running; to end it and remove everything:")
+            _say(f"  kill {server.pid} && rm -r {folder}")
+        else:
             _stop(server)
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -167,22 +175,11 @@ def _crash_three_times(stage: _Stage) -> None:
     _say("consent: given by this demo itself (--consent always); an application would ask first")
     for failure, meaning in _FAILURES.items():
         arguments = ["--dump-dir", str(stage.spool), "--url", f"{stage.url}/submit"]
-        run = subprocess.run(
-            [sys.executable, "-m", "victim", "--fail", failure, "--consent", "always", *arguments],
-            env=_environment(stage.folder),
-            cwd=stage.folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_RUN_S,
-            check=False,
-        )
+        run = stage.run("victim", "--fail", failure, "--consent", "always", *arguments)
         _say(f"victim --fail {failure}: {meaning}; {_ending(run.returncode)}")
         if run.returncode == 0:
-            raise LastwordsError(
-                "demo_step_failed",
-                f"`python -m victim --fail {failure}` did not fail: {run.stderr.strip()[-500:]}",
-            )
+            said = run.stderr.strip()[-500:]
+            raise _failed(f"`python -m victim --fail {failure}` did not fail: {said}")
 
 
 def _ending(status: int) -> str:
@@ -192,12 +189,10 @@ def _ending(status: int) -> str:
 
 
 def _deliver(stage: _Stage) -> None:
-    sent = stage.lastwords("send", "--yes", "--dump-dir", str(stage.spool))
+    sent = stage.run("lastwords", "send", "--yes", "--dump-dir", str(stage.spool))
     if sent.returncode != 0:
-        raise LastwordsError(
-            "demo_step_failed",
-            f"the reports were not delivered to {stage.url}: {sent.stderr.strip()[-1000:]}",
-        )
+        said = (sent.stdout + sent.stderr).strip()[-1000:]
+        raise _failed(f"the reports were not delivered to {stage.url}: {said}")
     _say(f"delivered: {len(list(stage.spool.glob('completed/*')))} reports")
 
 
@@ -206,20 +201,19 @@ def _wait_for_issues(stage: _Stage) -> list[dict[str, Any]]:
     end = time.monotonic() + _PROCESS_S
     issues: list[dict[str, Any]] = []
     while time.monotonic() < end:
-        listed = stage.lastwords("issues", "--server", stage.url, "--json")
+        listed = stage.run("lastwords", "issues", "--server", stage.url, "--json")
         issues = json.loads(listed.stdout)["issues"] if listed.returncode == 0 else []
         if len(issues) >= len(_FAILURES):
             return issues
         time.sleep(0.1)
-    raise LastwordsError(
-        "demo_step_failed",
-        f"the server made {len(issues)} issues of {len(_FAILURES)} failures in {_PROCESS_S:g} s",
-        "lastwords demo --keep, then look at its pages",
-    )
+    found = f"the server made {len(issues)} issues of {len(_FAILURES)} failures"
+    raise _failed(f"{found} in {_PROCESS_S:g} s")
 
 
 def _show_stack(stage: _Stage) -> None:
-    (dump,) = stage.spool.glob("completed/*/dump.dmp")
+    dump = next(iter(stage.spool.glob("completed/*/dump.dmp")), None)
+    if dump is None:
+        raise _failed("no minidump was written of the access violation: see the report's page")
     click.echo()
     write_analysis(
         decode_analysis(analyze_dump_json(dump)), TextOptions(stacks=StackChoice.CRASHING)

@@ -14,16 +14,7 @@ from lastwords.cli import demo
 from lastwords.errors import DependencyError, LastwordsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def sleeping_server() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    yield process
-    process.kill()
-    process.wait()
 
 
 def test_help_has_an_example() -> None:
@@ -55,11 +46,29 @@ def test_a_server_that_does_not_start_is_quoted_and_its_folder_goes(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_victim_that_survives_ends_the_demo(
-    tmp_path: Path, sleeping_server: subprocess.Popen[bytes]
-) -> None:
+def test_a_victim_that_survives_ends_the_demo(tmp_path: Path) -> None:
     (tmp_path / "victim.py").write_text("import sys; print('all is well', file=sys.stderr)\n")
-    stage = demo._Stage(folder=tmp_path, server=sleeping_server, url="http://127.0.0.1:9")
+    stage = demo._Stage(folder=tmp_path, url="http://127.0.0.1:9")
     with pytest.raises(LastwordsError, match="did not fail: all is well") as caught:
         demo._crash_three_times(stage)
     assert caught.value.code == "demo_step_failed"
+
+
+def test_a_step_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "victim.py").write_text("import time; time.sleep(60)\n")
+    monkeypatch.setattr(demo, "_RUN_S", 0.5)
+    stage = demo._Stage(folder=tmp_path, url="http://127.0.0.1:9")
+    with pytest.raises(LastwordsError, match=r"victim --fail .* did not end within 0\.5 s"):
+        demo._crash_three_times(stage)
+
+
+def test_reports_that_cannot_be_delivered_end_the_demo(tmp_path: Path) -> None:
+    stage = demo._Stage(folder=tmp_path, url="http://127.0.0.1:9")
+    with pytest.raises(LastwordsError, match="were not delivered to"):
+        demo._deliver(stage)
+
+
+def test_a_crash_without_a_dump_ends_the_demo(tmp_path: Path) -> None:
+    stage = demo._Stage(folder=tmp_path, url="http://127.0.0.1:9")
+    with pytest.raises(LastwordsError, match="no minidump was written"):
+        demo._show_stack(stage)
