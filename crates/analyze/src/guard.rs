@@ -20,7 +20,8 @@
 use crate::soft_errors::SoftErrors;
 
 const MAX_NAME_BYTES: u64 = 32 << 20;
-const MAX_STREAMS: u32 = 4_096;
+/// Streams of a dump that are looked at.
+pub(crate) const MAX_STREAMS: u32 = 4_096;
 const MAX_PASSES: usize = 8;
 const MAX_MODULES: u32 = 16_384;
 const MODULE_LIST: u32 = 4;
@@ -127,12 +128,13 @@ impl File<'_> {
 /// Takes streams that cost too much out of the directory, and notes them.
 ///
 /// Streams may overlap, so what one correction writes may be what another check has read; the
-/// checks are repeated until none of them finds anything.
-pub(crate) fn apply(bytes: &mut [u8], soft_errors: &mut SoftErrors) {
+/// checks are repeated until none of them finds anything. Of a directory `max_streams` entries
+/// are kept.
+pub(crate) fn apply(bytes: &mut [u8], max_streams: u32, soft_errors: &mut SoftErrors) {
     let is_big_endian = bytes.starts_with(b"PMDM");
     let mut file = File { bytes, is_big_endian };
     for _ in 0..MAX_PASSES {
-        if !check_all(&mut file, soft_errors) {
+        if !check_all(&mut file, max_streams, soft_errors) {
             return;
         }
     }
@@ -141,11 +143,11 @@ pub(crate) fn apply(bytes: &mut [u8], soft_errors: &mut SoftErrors) {
 }
 
 /// Checks every stream; whether something was corrected.
-fn check_all(file: &mut File<'_>, soft_errors: &mut SoftErrors) -> bool {
+fn check_all(file: &mut File<'_>, max_streams: u32, soft_errors: &mut SoftErrors) -> bool {
     let mut is_changed = false;
-    if file.u32(8).is_some_and(|count| count > MAX_STREAMS) {
-        let _ = file.put_u32(8, MAX_STREAMS);
-        let message = format!("streams behind the first {MAX_STREAMS} are left out");
+    if file.u32(8).is_some_and(|count| count > max_streams) {
+        let _ = file.put_u32(8, max_streams);
+        let message = format!("streams behind the first {max_streams} are left out");
         soft_errors.push("streams_cut", "stream directory", message);
         is_changed = true;
     }
@@ -328,7 +330,7 @@ mod tests {
 
     fn type_after(mut bytes: Vec<u8>) -> (u32, usize) {
         let mut errors = SoftErrors::default();
-        apply(&mut bytes, &mut errors);
+        apply(&mut bytes, MAX_STREAMS, &mut errors);
         (u32::from_le_bytes(bytes[32..36].try_into().unwrap()), errors.into_list().len())
     }
 
@@ -366,7 +368,7 @@ mod tests {
     fn a_list_of_too_many_modules_is_cut() {
         let mut bytes = dump(4, MAX_MODULES + 5, 108, 20, 4);
         let mut errors = SoftErrors::default();
-        apply(&mut bytes, &mut errors);
+        apply(&mut bytes, MAX_STREAMS, &mut errors);
         let list = errors.into_list();
         assert_eq!(list[0].message, "5 modules were left out");
         assert_eq!(bytes[52..56], MAX_MODULES.to_le_bytes());
@@ -383,7 +385,7 @@ mod tests {
         bytes[8..12].copy_from_slice(&(MAX_STREAMS + 1).to_le_bytes());
         bytes[12..16].copy_from_slice(&directory.to_le_bytes());
         let mut errors = SoftErrors::default();
-        apply(&mut bytes, &mut errors);
+        apply(&mut bytes, MAX_STREAMS, &mut errors);
         assert_eq!(bytes[8..12], MAX_STREAMS.to_le_bytes());
         assert_eq!(errors.into_list()[0].code, "streams_cut");
     }
@@ -393,7 +395,7 @@ mod tests {
         for len in 0..200 {
             let mut bytes = dump(4, 2, 108, 20, 4);
             bytes.truncate(len);
-            apply(&mut bytes, &mut SoftErrors::default());
+            apply(&mut bytes, MAX_STREAMS, &mut SoftErrors::default());
         }
     }
 }

@@ -73,7 +73,7 @@ fn analyze_with(
     provider: &Provider,
 ) -> Result<Map<String, Value>, Error> {
     let mut soft_errors = SoftErrors::default();
-    guard::apply(&mut bytes, &mut soft_errors);
+    guard::apply(&mut bytes, guard::MAX_STREAMS, &mut soft_errors);
     let mut state = state::process(path, &mut bytes, provider, &mut soft_errors)?;
     let dump = state::open(path, &bytes)?;
     let threads = Threads::read(&dump);

@@ -78,7 +78,7 @@ pub(crate) fn process<P: SymbolProvider + Sync>(
         if hidden.is_empty() {
             note_left_out(&view, soft_errors);
         }
-        match view.with(bytes, |bytes| caught(|| run(bytes, provider))) {
+        match view.with(bytes, soft_errors, |bytes| caught(|| run(bytes, provider))) {
             Ok(Ok(state)) => return Ok(complete(state, bytes, &panics, soft_errors)),
             Ok(Err(reason)) => return Err(malformed(reason)),
             Err(panic) => panics.push(panic),

@@ -15,11 +15,15 @@
 //!
 //! Walking is done afterwards, thread by thread, within limits ([`crate::walk`]).
 
+use crate::guard;
+use crate::soft_errors::SoftErrors;
 use minidump::{
     Endian, Minidump, MinidumpBreakpadInfo, MinidumpException, MinidumpSystemInfo,
     MinidumpThreadList,
 };
 
+/// More than a view ever appends.
+const MAX_OWN_STREAMS: u32 = 16;
 const HEADER_BYTES: usize = 32;
 const DIRECTORY_ENTRY_BYTES: usize = 12;
 const SYSTEM_INFO_BYTES: usize = 56;
@@ -94,13 +98,21 @@ impl View {
         })
     }
 
-    /// Calls `work` with the view; `bytes` are as before when it returns.
+    /// Calls `work` with the view; `bytes` are as before when it returns, but for streams that
+    /// had to be taken out of the directory.
     ///
-    /// `work` must not panic: `bytes` would keep the view.
-    pub(crate) fn with<T>(&self, bytes: &mut Vec<u8>, work: impl FnOnce(&[u8]) -> T) -> T {
+    /// Offsets that led behind the end of the file lead into what is appended now, so the
+    /// guard looks again. `work` must not panic: `bytes` would keep the view.
+    pub(crate) fn with<T>(
+        &self,
+        bytes: &mut Vec<u8>,
+        soft_errors: &mut SoftErrors,
+        work: impl FnOnce(&[u8]) -> T,
+    ) -> T {
         let len = bytes.len();
         let kept = swap_header(bytes, self.header_patch);
         bytes.extend_from_slice(&self.appended);
+        guard::apply(bytes, guard::MAX_STREAMS.saturating_add(MAX_OWN_STREAMS), soft_errors);
         let result = work(bytes);
         bytes.truncate(len);
         swap_header(bytes, kept);
@@ -223,7 +235,7 @@ mod tests {
 
     fn viewed(bytes: &mut Vec<u8>, hidden: &[u32]) -> ProcessState {
         let view = View::plan(bytes, &Minidump::read(&bytes[..]).unwrap(), hidden).unwrap();
-        view.with(bytes, processed)
+        view.with(bytes, &mut SoftErrors::default(), processed)
     }
 
     #[test]
@@ -240,6 +252,24 @@ mod tests {
             |state: &ProcessState| state.exception_info.as_ref().unwrap().reason.to_string();
         assert_eq!(reason(&state), reason(&whole));
         assert_eq!(state.modules.iter().count(), 1);
+    }
+
+    #[test]
+    fn a_stream_behind_the_end_does_not_come_alive() {
+        // A HandleData stream that begins where the view's thread list will stand: read as a
+        // header, that says entries of size 0 and as many of them as a thread has an id.
+        let mut bytes = two_threads();
+        let end = u32::try_from(bytes.len()).unwrap();
+        let directory = bytes.len() - 12 * 5;
+        let entry = [12, 64, end].map(u32::to_le_bytes).concat();
+        bytes[directory + 12..directory + 24].copy_from_slice(&entry);
+        let view = View::plan(&bytes, &Minidump::read(&bytes[..]).unwrap(), &[]).unwrap();
+        let mut errors = SoftErrors::default();
+        guard::apply(&mut bytes, guard::MAX_STREAMS, &mut errors);
+        view.with(&mut bytes, &mut errors, |_| ());
+        let errors = errors.into_list();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].r#where, "stream HandleData");
     }
 
     #[test]
