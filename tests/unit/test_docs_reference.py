@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 
 
-def _generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "docs/generate.py")
+def _module(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, REPOSITORY / path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,13 +25,21 @@ def _generator() -> ModuleType:
     return module
 
 
-GENERATOR = _generator()
+GENERATOR = _module("docs/generate.py")
+FORMATS = _module("docs/formats/from_source.py")
 
 
 @pytest.mark.parametrize("name", GENERATOR.REFERENCE)
 def test_a_page_of_the_reference_is_what_the_code_says(name: str) -> None:
     written = (REPOSITORY / "docs/reference" / name).read_text("utf-8")
     assert written == GENERATOR.REFERENCE[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", FORMATS.PAGES)
+def test_the_page_of_a_private_format_is_what_its_source_says(name: str) -> None:
+    written = (REPOSITORY / "docs/formats" / name).read_text("utf-8")
+    assert written == FORMATS.page(name), "run `make docs`"
+    assert "| offset | size | type | field |" in written
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))

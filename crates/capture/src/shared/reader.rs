@@ -1,0 +1,110 @@
+//! The area as the monitor sees it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::{
+    CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, SLOT_COUNT, SLOT_KEY, SLOT_VALUE,
+    VALUE_SIZE, VERSION, slot_offset,
+};
+
+/// One annotation as the monitor reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// Its name.
+    pub key: String,
+    /// Its value as text.
+    pub value: String,
+    /// How to read the text.
+    pub kind: Kind,
+    /// The value was longer than the slot.
+    pub is_cut: bool,
+    /// The process died while writing this slot: key or value may be mixed.
+    pub is_torn: bool,
+}
+
+/// The area as the monitor reads it. Reads the file instead of mapping it: no unsafe code, and
+/// the process may write or die meanwhile.
+#[derive(Debug)]
+pub struct AreaReader {
+    file: File,
+}
+
+impl AreaReader {
+    /// Checks magic and version.
+    ///
+    /// # Errors
+    /// When the file is none of ours, or of another version.
+    pub fn new(file: File) -> io::Result<Self> {
+        let mut start = [0; 12];
+        file.read_exact_at(&mut start, 0)?;
+        let (magic, version) = start.split_at(8);
+        if magic == MAGIC && version == VERSION.to_ne_bytes() {
+            return Ok(Self { file });
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the shared area is of another version"))
+    }
+
+    fn read<const N: usize>(&self, offset: usize) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.file.read_exact_at(&mut bytes, u64::try_from(offset).unwrap_or(u64::MAX))?;
+        Ok(bytes)
+    }
+
+    /// Address of `_PyRuntime` and `PY_VERSION_HEX`; `None` when the SDK did not know them.
+    #[must_use]
+    pub fn python(&self) -> Option<(u64, u32)> {
+        let version = u32::from_ne_bytes(self.read(12).ok()?);
+        let address = u64::from_ne_bytes(self.read(16).ok()?);
+        (version != 0 && address != 0).then_some((address, version))
+    }
+
+    /// The configuration, JSON.
+    ///
+    /// # Errors
+    /// When it could not be read, or was being written all the time.
+    pub fn config(&self) -> io::Result<Vec<u8>> {
+        for _ in 0..100 {
+            let before = u32::from_ne_bytes(self.read(24)?);
+            let length = usize::try_from(u32::from_ne_bytes(self.read(28)?)).unwrap_or(0);
+            let mut config = vec![0; length.min(CONFIG_SIZE)];
+            self.file.read_exact_at(&mut config, CONFIG_OFFSET.try_into().unwrap_or(0))?;
+            if before.is_multiple_of(2) && before == u32::from_ne_bytes(self.read(24)?) {
+                return Ok(config);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "the settings were being changed"))
+    }
+
+    /// All annotations, in the order of their slots.
+    #[must_use]
+    pub fn annotations(&self) -> Vec<Annotation> {
+        (0..SLOT_COUNT).filter_map(|slot| self.annotation(slot).ok().flatten()).collect()
+    }
+
+    fn annotation(&self, slot: usize) -> io::Result<Option<Annotation>> {
+        let offset = slot_offset(slot);
+        let header = self.read::<SLOT_KEY>(offset)?;
+        let [s0, s1, s2, s3, is_set, kind, k0, k1, v0, v1, is_cut, ..] = header;
+        if is_set == 0 {
+            return Ok(None);
+        }
+        let key = self.read::<KEY_SIZE>(offset.saturating_add(SLOT_KEY))?;
+        let value = self.read::<VALUE_SIZE>(offset.saturating_add(SLOT_VALUE))?;
+        let sequence = u32::from_ne_bytes([s0, s1, s2, s3]);
+        let after = u32::from_ne_bytes(self.read(offset)?);
+        let text = |bytes: &[u8], length: [u8; 2]| {
+            let end = usize::from(u16::from_ne_bytes(length)).min(bytes.len());
+            String::from_utf8_lossy(bytes.get(..end).unwrap_or(&[])).into_owned()
+        };
+        Ok(Some(Annotation {
+            key: text(&key, [k0, k1]),
+            value: text(&value, [v0, v1]),
+            kind: Kind::from_code(kind),
+            is_cut: is_cut != 0,
+            is_torn: !sequence.is_multiple_of(2) || sequence != after,
+        }))
+    }
+}
