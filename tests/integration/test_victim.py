@@ -95,42 +95,6 @@ def test_cpp_glue_python_and_thread_start_stand_in_one_stack(home: Home) -> None
     assert not any(EVALUATION_LOOP.match(frame[1]) for frame in frames)
 
 
-def test_python_frames_of_all_threads_are_those_of_faulthandler(home: Home) -> None:
-    """faulthandler reads the same frames inside the dying process, by other code: the oracle."""
-    death = run_python(
-        [
-            "-X",
-            "faulthandler",
-            "-m",
-            "victim",
-            "--dump-dir",
-            home.spool,
-            "--fail",
-            "access-violation",
-        ],
-        home,
-    )
-    analysis = analyze(home.report().dump)
-    told = {
-        tuple(
-            (frame["python"]["file"], frame["python"]["line"], frame["python"]["name"])
-            for frame in thread["frames"]
-            if frame["kind"] == "python"
-        )
-        for thread in analysis["threads"]
-    } - {()}
-    assert told == _faulthandler_stacks(death.stderr)
-
-
-def _faulthandler_stacks(stderr: str) -> set[tuple[tuple[str, int, str], ...]]:
-    stacks = []
-    for block in re.split(r"^(?:Current thread|Thread) .*$", stderr, flags=re.MULTILINE)[1:]:
-        frames = re.findall(r'^  File "(.*)", line (\d+) in (.*)$', block, re.MULTILINE)
-        stacks.append(tuple((file, int(line), name) for file, line, name in frames))
-    assert len(stacks) == 4, "the main thread and three workers"
-    return set(stacks)
-
-
 @pytest.mark.foreign
 def test_the_order_is_that_of_gdb_in_the_core(home: Home, core_folder: Path) -> None:
     """Each evaluation loop that gdb sees is a group of Python frames; all else is the same."""
