@@ -3,6 +3,7 @@
 Does not own: how it is done (crates/analyze), nor how it is shown (cli, web).
 """
 
-from lastwords.analyze.dump import analyze_dump, analyze_dump_json, decode_analysis
+from lastwords.analyze.decode import decode_analysis
+from lastwords.analyze.dump import analyze_dump, analyze_dump_json
 
 __all__ = ["analyze_dump", "analyze_dump_json", "decode_analysis"]

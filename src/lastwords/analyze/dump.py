@@ -1,22 +1,22 @@
-"""The call of the native core, and the decoding of its document."""
+"""The call of the native core."""
 
 from __future__ import annotations
 
+import json
 import os
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import msgspec
-
+from lastwords.analyze.decode import decode_analysis
 from lastwords.errors import CODES, DumpError, LastwordsError, SettingsError
-from lastwords.report.analysis import Address, Analysis
 from lastwords.symbols import SymbolSources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["analyze_dump", "analyze_dump_json", "decode_analysis"]
+    from lastwords.report.analysis import Analysis
+
+__all__ = ["analyze_dump", "analyze_dump_json"]
 
 
 def analyze_dump(
@@ -71,7 +71,7 @@ def analyze_dump_json(
     if max_frames is not None:
         options["max_frames"] = max_frames
     try:
-        return core.analyze_dump(os.fspath(path), msgspec.json.encode(options))
+        return core.analyze_dump(os.fspath(path), json.dumps(options).encode())
     except core.CoreError as error:
         _raise(error)
     except UnicodeEncodeError as error:
@@ -92,30 +92,3 @@ def _raise(error: Exception) -> NoReturn:
     if code == "options_invalid":
         raise SettingsError(code, message, hint) from error
     raise LastwordsError(code, message, hint) from error
-
-
-def decode_analysis(document: bytes) -> Analysis:
-    """Decode an analysis document; keys that are not known are passed over.
-
-    Raises:
-        DumpError: `analysis_malformed`; the message names the place, `$.threads[0].frames`.
-    """
-    try:
-        return _decoder().decode(document)
-    except msgspec.MsgspecError as error:
-        raise DumpError(
-            "analysis_malformed",
-            f"this is no analysis document: {error}",
-            "it must be what `lastwords analyze --json` prints",
-        ) from error
-
-
-@cache
-def _decoder() -> msgspec.json.Decoder[Analysis]:
-    return msgspec.json.Decoder(Analysis, strict=True, dec_hook=_decode_own_type)
-
-
-def _decode_own_type(wanted: type, value: object) -> object:
-    if wanted is Address and isinstance(value, str):
-        return Address(value, 16)
-    raise NotImplementedError(f"{wanted.__name__} from {type(value).__name__}")

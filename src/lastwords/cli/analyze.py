@@ -9,7 +9,7 @@ import click
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.render.json import write_document
-from lastwords.cli.render.text import StackChoice, TextOptions, write_analysis
+from lastwords.cli.render.options import StackChoice, TextOptions
 
 __all__ = ["command"]
 
@@ -73,12 +73,12 @@ def command(  # noqa: PLR0913  (one parameter per option)
     document = analyze_dump_json(
         file, symbols=symbols, local_modules=not no_local_modules, max_frames=max_frames
     )
-    analysis = decode_analysis(document)
     if is_json:
         write_document(document)
     else:
-        write_analysis(
-            analysis, TextOptions(stacks=StackChoice(stacks), is_plumbing_shown=all_frames)
-        )
-    if strict and analysis.is_partial:
+        from lastwords.cli.render.text import write_analysis  # noqa: PLC0415  (40 ms of rich)
+
+        options = TextOptions(stacks=StackChoice(stacks), is_plumbing_shown=all_frames)
+        write_analysis(decode_analysis(document), options)
+    if strict and decode_analysis(document).is_partial:
         sys.exit(5)

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
-from lastwords.cli.render.text import StackChoice, TextOptions, write_analysis
+from lastwords.cli.render.options import StackChoice, TextOptions
+from lastwords.cli.render.text import write_analysis
 from lastwords.errors import DependencyError, LastwordsError
 
 if TYPE_CHECKING:

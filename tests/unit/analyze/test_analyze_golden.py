@@ -16,7 +16,8 @@ from rich.console import Console
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.analyze import command
-from lastwords.cli.render.text import StackChoice, TextOptions, analysis_lines
+from lastwords.cli.render.options import StackChoice, TextOptions
+from lastwords.cli.render.text import analysis_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,6 +9,7 @@ from rich.text import Text
 
 from lastwords.cli.render.facts import headline, process_facts
 from lastwords.cli.render.modules import module_lines
+from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.stack import stack_lines, thread_summary, thread_title
 
 if TYPE_CHECKING:
@@ -18,30 +17,9 @@ if TYPE_CHECKING:
 
     from lastwords.report.analysis import Analysis, Thread
 
-__all__ = ["StackChoice", "TextOptions", "analysis_lines", "write_analysis"]
+__all__ = ["analysis_lines", "write_analysis"]
 
 _SUMMARISED_THREADS = 40
-
-
-class StackChoice(str, Enum):
-    """Whose stacks are shown."""
-
-    SUMMARY = "summary"
-    CRASHING = "crashing"
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextOptions:
-    """What the page shows.
-
-    Attributes:
-        stacks: Whose stacks.
-        is_plumbing_shown: Whether the interpreter's call plumbing is shown.
-    """
-
-    stacks: StackChoice = StackChoice.SUMMARY
-    is_plumbing_shown: bool = False
 
 
 def write_analysis(analysis: Analysis, options: TextOptions) -> None:

@@ -1,0 +1,29 @@
+"""What a page shows: apart from the page itself, so that choosing does not load rich."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["StackChoice", "TextOptions"]
+
+
+class StackChoice(str, Enum):
+    """Whose stacks are shown."""
+
+    SUMMARY = "summary"
+    CRASHING = "crashing"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions:
+    """What the page shows.
+
+    Attributes:
+        stacks: Whose stacks.
+        is_plumbing_shown: Whether the interpreter's call plumbing is shown.
+    """
+
+    stacks: StackChoice = StackChoice.SUMMARY
+    is_plumbing_shown: bool = False
