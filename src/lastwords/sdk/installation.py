@@ -77,8 +77,8 @@ _state = _State()
 
 
 def install(
-    product: str,
-    version: str,
+    product: str = "",
+    version: str = "",
     url: str | None = None,
     dump_dir: str | os.PathLike[str] | None = None,
     hang_timeout: float | None = None,
@@ -91,7 +91,8 @@ def install(
     with the same settings changes nothing, with others it replaces them.
 
     Args:
-        product: Name of the application.
+        product: Name of the application. Needed, as the version is; reports without them are
+            `unknown`, and a warning says so: a forgotten argument is no reason to raise here.
         version: Its version.
         url: Where to send reports; without it they stay on this machine.
         dump_dir: The spool directory; by default one in the user's state directory.

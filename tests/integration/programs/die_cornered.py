@@ -87,6 +87,7 @@ def main() -> None:
         assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0) == 0
     installation = lastwords.install(product="cornered", version="1", **settings)
     assert installation.monitor_pid is not None
+    print(json.dumps({"monitor": installation.monitor_pid}), flush=True)
     corners = {
         "forked-child": forked_child,
         "no-monitor": lambda: no_monitor(installation.monitor_pid),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import lastwords
+import lastwords.errors
 from lastwords.sdk import annotations, housekeeping, installation, native
 from lastwords.spool.writer import ReportWriter, ensure_spool
 
@@ -52,6 +53,13 @@ def test_everything_is_armed(core: object, home: Path) -> None:
     assert base["process"]["start_time"].endswith("Z")
     assert base["system"]["os"] == os.uname().sysname
     assert set(base) == {"schema", "product", "version", "url", "client_id", "process", "system"}
+
+
+def test_forgotten_arguments_are_told_not_raised(core: object, home: Path) -> None:
+    with pytest.warns(lastwords.errors.LastwordsWarning, match="product|version"):
+        installed = lastwords.install(dump_dir=home / "spool")
+    assert from_code(installed) == ["setting_wrong_value", "setting_wrong_value"]
+    assert installed.is_native_armed
 
 
 def test_without_a_directory_the_users_state_directory_is_used(core: object, home: Path) -> None:
