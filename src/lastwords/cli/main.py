@@ -5,14 +5,20 @@ Verbs are imported only when they are called, so `lastwords analyze` does not pa
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
 import sys
+from typing import NoReturn
 
 import click
 
 from lastwords.errors import LastwordsError
 
 __all__ = ["VERBS", "run"]
+
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 VERBS: dict[str, str] = {
     "analyze": "Read a minidump and print what happened.",
@@ -55,6 +61,7 @@ def _lastwords() -> None:
 
 def run() -> None:
     """Run the command line and end the process with its exit status."""
+    _write_whatever_the_terminal_can_show()
     try:
         _lastwords.main(standalone_mode=True)
     except LastwordsError as error:
@@ -62,3 +69,21 @@ def run() -> None:
         if error.hint:
             click.echo(f"hint: {error.hint}", err=True)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE or error.filename is not None:
+            raise
+        _end_without_output(error)
+
+
+def _write_whatever_the_terminal_can_show() -> None:
+    """Escape a character that the encoding of stdout lacks, instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _end_without_output(error: OSError) -> NoReturn:
+    """Say that stdout takes no more; what it still holds is dropped, else Python tries again."""
+    click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+    click.echo("hint: write it to a disk with free space", err=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -92,3 +93,27 @@ def test_a_reader_that_goes_away_is_no_traceback(dump: Path) -> None:
     done = subprocess.run(["sh", "-c", command_line], capture_output=True, text=True, check=False)
     assert done.stdout == "{"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_full_disk_is_no_traceback(dump: Path, options: list[str]) -> None:
+    arguments = [sys.executable, "-m", "lastwords", "analyze", str(dump), *options]
+    with open("/dev/full", "w", encoding="ascii") as full:  # noqa: PTH123  (a device)
+        done = subprocess.run(
+            arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the output cannot be written: No space left on device\n")
+    assert done.stderr.count("\n") == 2
+
+
+def test_what_the_encoding_lacks_is_escaped(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    document = {"crash_info": {"type": "a\u2192b\ud800c"}, "crashing_thread": {"frames": []}}
+    (tmp_path / "a.json").write_text(json.dumps(document), encoding="ascii")
+    done = subprocess.run(
+        [sys.executable, "-m", "lastwords", "signature", str(tmp_path / "a.json")],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("a\\u2192b")
