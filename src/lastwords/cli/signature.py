@@ -39,7 +39,7 @@ def command(*, file: Path, symbols: tuple[Path, ...], is_json: bool) -> None:
     """
     result = sign(_source(file, symbols))
     if is_json:
-        click.echo(json.dumps(as_document(result), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_document(result), indent=2))
         return
     for line in as_lines(result):
         click.echo(clean(line))
@@ -69,8 +69,13 @@ def _analysis_of(file: Path, symbols: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _is_json(file: Path) -> bool:
-    """Tell a document from a dump; a file that cannot be read is left to the reader of dumps."""
+    """Tell a document from a dump; what cannot be read is left to the reader of dumps.
+
+    A pipe too, which would be waited for without end: that reader refuses it and says why.
+    """
     try:
+        if not file.is_file():
+            return False
         with file.open("rb") as opened:
             start = opened.read(64)
     except OSError:

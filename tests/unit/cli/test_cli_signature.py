@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -71,3 +74,13 @@ def test_other_json_is_a_clear_error(tmp_path, text):
     assert error.code == "document_malformed"
     assert error.exit_status == 3
     assert "file.json" in error.message
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    ended = subprocess.run(
+        [sys.executable, "-m", "lastwords", "signature", str(tmp_path / "pipe")],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 3
+    assert "expected a regular file" in ended.stderr
