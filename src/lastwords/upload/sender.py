@@ -26,6 +26,7 @@ _MAX_ANSWER_BYTES = 64 * 1024
 _MAX_SERVER_ID = 200
 _LOWEST_RATE_BYTES_PER_S = 10_000
 _RETRIED_4XX = (408, 429)
+_UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ def _talk(
             return _failed(url, "broke off in the middle of its answer")
         return _understood(url, response, text)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return _failed(url, _words(error))
+        return _failed(url, _what_it_did(error))
     finally:
         watchdog.cancel()
 
@@ -180,13 +181,14 @@ def _shut(sock: socket.socket) -> None:
 
 def _understood(url: str, response: http.client.HTTPResponse, text: bytes) -> Answer:
     status = response.status
-    line = text.decode("utf-8", "replace").strip()
+    line = _printable(text.decode("utf-8", "replace").strip())
     if status == 200:
         # A hotel's log-in page also answers 200; a collector answers with one line.
-        if line.startswith("<") or "\n" in line or len(line) > _MAX_SERVER_ID:
+        if line.startswith("<") or _UNPRINTABLE in line or len(line) > _MAX_SERVER_ID:
             return _failed(url, "answered 200 with something that is not a report id")
         return Answer(outcome="delivered", server_id=line.removeprefix("CrashID=") or None)
-    said = f"answered {status} {response.reason}"[:100] + (f": {line[:200]}" if line else "")
+    said = _printable(f"answered {status} {response.reason}"[:100])
+    said += f": {line[:200]}" if line else ""
     if 300 <= status < 400:
         return _failed(url, f"wanted to redirect ({status}), which is refused; correct the url")
     if 400 <= status < 500 and status not in _RETRIED_4XX:
@@ -212,10 +214,26 @@ def _shown(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
+def _printable(text: str) -> str:
+    """Text of a server, fit for a log and a terminal: it may hold escape sequences."""
+    return "".join(char if char.isprintable() else _UNPRINTABLE for char in text)
+
+
+def _what_it_did(error: BaseException) -> str:
+    """What a server did that broke a delivery off; continues a sentence that its address begins."""
+    if isinstance(error, TimeoutError):
+        return "stood still for too long"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "closed the connection without an answer"
+    if isinstance(error, ConnectionError):
+        return f"broke the connection off ({_words(error)})"
+    if isinstance(error, http.client.HTTPException):
+        return f"did not answer as a web server does ({type(error).__name__})"
+    return f"could not be talked to ({_words(error)})"
+
+
 def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "nothing came for too long"
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "closed the connection without an answer"
     text = getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {text}"[:300]
+    return _printable(f"{type(error).__name__}: {text}"[:300])

@@ -78,6 +78,30 @@ def test_everything_else_is_tried_again(serve: Callable, behaviour: str) -> None
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("hang", "stood still for too long"),
+        ("reset", "the connection"),  # reset or closed, as the race goes
+        ("close_early", "closed the connection without an answer"),
+        ("garble", "did not answer as a web server does"),
+    ],
+)
+def test_what_the_server_did_reads_as_a_sentence(
+    serve: Callable, behaviour: str, said: str
+) -> None:
+    server = serve(behaviour)
+    reason = send(server.url, small_body(), QUICK).reason
+    assert reason.startswith(server.url)
+    assert said in reason
+
+
+def test_what_is_no_text_is_no_report_id(serve: Callable) -> None:
+    got = send(serve("answer 200 id\x1b[31m").url, small_body(), QUICK)
+    assert (got.outcome, got.server_id) == ("failed", None)
+    assert got.reason.isprintable()
+
+
 def test_nobody_listening_is_unreachable(unused_url: str) -> None:
     got = send(unused_url, small_body(), QUICK)
     assert got.outcome == "failed"
