@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastwords.cli.spools import open_spools, report_line, size_text
+from lastwords.cli.spools import open_spools, report_line, say_where_nothing_is, size_text
 from lastwords.config import load_settings
 from lastwords.errors import SpoolError
 from lastwords.upload.consent import Decision, decide
@@ -74,7 +74,10 @@ def command(
         is_by_hand=True,
     )
     outcomes: list[Outcome] = []
-    for spool, wanted in _wanted(open_spools(dump_dir), report_ids):
+    spools = open_spools(dump_dir)
+    if not spools:
+        say_where_nothing_is()
+    for spool, wanted in _wanted(spools, report_ids):
         outcomes += deliver(spool, delivery, report_ids=wanted)
     _print(outcomes, as_json=as_json)
     if any(outcome.outcome not in ("delivered", "busy") for outcome in outcomes):
@@ -160,11 +163,10 @@ def _print(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
         if outcome.reason is not None:
             line += f": {outcome.reason}"
         click.echo(line)
-    refused = [outcome for outcome in outcomes if outcome.outcome == "not_allowed"]
-    if refused:
+    if any(outcome.outcome == "not_allowed" for outcome in outcomes):
         click.echo(
             "hint: lastwords send --yes sends them once, "
-            "lastwords spool consent always from now on",
+            "lastwords spool consent always --product NAME from now on",
             err=True,
         )
     if any(outcome.outcome == "no_url" for outcome in outcomes):

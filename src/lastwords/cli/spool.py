@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lastwords.cli.render.clean import clean, printable
 from lastwords.cli.spools import (
     open_spools,
     report_line,
     report_title,
+    say_where_nothing_is,
     size_text,
     spooled_json,
 )
 from lastwords.config import CONSENT_CHOICES, load_settings
 from lastwords.errors import SpoolError
 from lastwords.spool.prune import lost_undelivered, prune
-from lastwords.upload.consent import consent_path, read_consent, store_consent
+from lastwords.upload.consent import (
+    consent_by_product,
+    consent_path,
+    read_consent,
+    store_consent,
+)
 
 if TYPE_CHECKING:
     from lastwords.spool.spool import Spool, SpooledReport
@@ -47,13 +54,22 @@ def list_reports(dump_dir: str | None, as_json: bool) -> None:  # noqa: FBT001
         lost = sum(lost_undelivered(spool) for spool in spools)
         click.echo(json.dumps({"reports": reports, "pruned_undelivered": lost}, indent=2))
         return
+    if not spools:
+        say_where_nothing_is()
     for spool in spools:
         click.echo(spool.directory)
         for spooled in spool.reports():
             state = spooled.delivery.outcome or spooled.state
-            click.echo(f"  {state:10} {report_line(spooled)}")
+            click.echo(f"  {state:10} {report_line(spooled)}{_attempts(spooled)}")
         if lost := lost_undelivered(spool):
             click.echo(f"  {lost} undelivered reports were removed to keep the spool small")
+
+
+def _attempts(spooled: SpooledReport) -> str:
+    count = spooled.delivery.attempts
+    if spooled.state != "pending" or not count:
+        return ""
+    return f", {count} failed {'delivery' if count == 1 else 'deliveries'}"
 
 
 @command.command(epilog="Example: lastwords spool show 0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9")
@@ -66,32 +82,45 @@ def show(report_id: str, dump_dir: str | None, as_json: bool) -> None:  # noqa: 
     if as_json:
         click.echo(json.dumps(spooled_json(spooled), indent=2))
         return
+    for line in _facts(spooled) + _exception(spooled):
+        click.echo(printable(line))
+
+
+def _facts(spooled: SpooledReport) -> list[str]:
     report, delivery = spooled.report, spooled.delivery
-    click.echo(f"report     {spooled.report_id} ({delivery.outcome or spooled.state})")
-    click.echo(f"product    {report.product or 'unknown'} {report.version or ''}")
-    click.echo(f"created    {report.created or 'unknown'}")
-    click.echo(f"crash      {report_title(report)}")
-    click.echo(f"url        {report.url or 'none'}")
+    lines = [
+        f"report     {spooled.report_id} ({delivery.outcome or spooled.state})",
+        f"product    {report.product or 'unknown'} {report.version or ''}",
+        f"created    {report.created or 'unknown'}",
+        f"crash      {report_title(report)}",
+        f"url        {report.url or 'none'}",
+    ]
     if delivery.attempts:
-        click.echo(f"attempts   {delivery.attempts}, last error: {delivery.last_error or 'none'}")
+        lines.append(f"attempts   {delivery.attempts}, last error: {delivery.last_error or 'none'}")
     if delivery.server_id:
-        click.echo(f"server id  {delivery.server_id}")
-    for part, path, size_bytes in spooled.files():
-        click.echo(f"file       {part}: {path} ({size_text(size_bytes)})")
-    for key, value in sorted(report.annotations.items()):
-        click.echo(f"annotation {key} = {value}")
-    _show_exception(spooled)
-    for problem in report.soft_errors:
-        click.echo(f"missing    {problem.where}: {problem.message} ({problem.code})")
+        lines.append(f"server id  {delivery.server_id}")
+    lines += [
+        f"file       {part}: {path} ({size_text(size_bytes)})"
+        for part, path, size_bytes in spooled.files()
+    ]
+    lines += [f"annotation {key} = {value}" for key, value in sorted(report.annotations.items())]
+    return lines + [
+        f"missing    {problem.where}: {problem.message} ({problem.code})"
+        for problem in report.soft_errors
+    ]
 
 
-def _show_exception(spooled: SpooledReport) -> None:
+def _exception(spooled: SpooledReport) -> list[str]:
     error = spooled.report.exception
     if error is None:
-        return
-    click.echo(f"exception  {error.type}: {error.message} (thread {error.thread_name})")
-    for frame in error.frames:
-        click.echo(f"  {frame.file}:{frame.line} {frame.qualname or frame.function}")
+        return []
+    first, *rest = (error.message or "").splitlines() or [""]
+    lines = [f"exception  {error.type}: {first} (thread {error.thread_name})"]
+    lines += [f"           {line}" for line in rest]
+    lines += [
+        f"  {frame.file}:{frame.line} {frame.qualname or frame.function}" for frame in error.frames
+    ]
+    return lines
 
 
 @command.command(epilog="Example: lastwords spool consent always --product heat-sim")
@@ -103,12 +132,21 @@ def consent(choice: str | None, product: str | None, as_json: bool) -> None:  # 
     if choice is not None:
         store_consent(choice, product)
     stored = read_consent(product)
+    products = {} if product is not None else consent_by_product()
     if as_json:
-        document = {"product": product, "consent": stored or "ask", "is_stored": stored is not None}
-        click.echo(json.dumps(document | {"path": consent_path()}, indent=2))
+        document = {
+            "product": product,
+            "consent": stored or "ask",
+            "is_stored": stored is not None,
+            "path": consent_path(),
+            "products": products,
+        }
+        click.echo(json.dumps(document, indent=2))
         return
     kept = f"stored in {consent_path()}" if stored is not None else "nothing is stored"
     click.echo(f"{stored or 'ask'} ({kept})")
+    for name, decision in sorted(products.items()):
+        click.echo(f"{decision} for {clean(name)}")
 
 
 @command.command("prune", epilog="Example: lastwords spool prune --dump-dir ./spool")
@@ -149,11 +187,16 @@ def delete(report_id: str, dump_dir: str | None, as_json: bool) -> None:  # noqa
 
 
 def _find(dump_dir: str | None, report_id: str) -> tuple[Spool, SpooledReport]:
-    spools = open_spools(dump_dir)
-    for spool in spools[:-1]:
+    missing = SpoolError(
+        "spool_report_not_found",
+        f"no spool of this user holds report {report_id}",
+        "lastwords spool list shows the ids; --dump-dir names another spool",
+    )
+    for spool in open_spools(dump_dir):
         try:
             return spool, spool.find(report_id)
         except SpoolError as error:  # noqa: PERF203  (looking through all)
             if error.code != "spool_report_not_found":
                 raise
-    return spools[-1], spools[-1].find(report_id)
+            missing = error
+    raise missing

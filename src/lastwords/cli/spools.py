@@ -6,38 +6,49 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from lastwords.cli.render.clean import clean
 from lastwords.config import state_dir
-from lastwords.errors import SpoolError
 from lastwords.spool.spool import Spool
 
 if TYPE_CHECKING:
     from lastwords.report.crash_report import CrashReport
     from lastwords.spool.spool import SpooledReport
 
-__all__ = ["open_spools", "report_line", "report_title", "size_text", "spooled_json"]
+__all__ = [
+    "open_spools",
+    "report_line",
+    "report_title",
+    "say_where_nothing_is",
+    "size_text",
+    "spooled_json",
+]
 
 
 def open_spools(dump_dir: str | None) -> list[Spool]:
-    """Return the spool that was named, or all spools of this user.
+    """Return the spool that was named, or all spools of this user; empty when there is none.
 
     Raises:
-        SpoolError: There is none.
+        SpoolError: The one that was named is not there.
     """
     if dump_dir is not None:
         return [Spool(dump_dir, make=False)]
     root = Path(state_dir())
-    spools = [
+    return [
         Spool(str(stage.parent), make=False)
         for stage in sorted(root.glob("*/pending"))
         if stage.is_dir()
     ]
-    if not spools:
-        raise SpoolError(
-            "spool_not_usable",
-            f"there is no spool in {root}: no application has reported to it",
-            "name the directory that the application gave to install(): --dump-dir DIR",
-        )
-    return spools
+
+
+def say_where_nothing_is() -> None:
+    """Tell on stderr that this user has no spool; that is no failure, but may be a surprise."""
+    click.echo(f"no application has reported to {state_dir()}", err=True)
+    click.echo(
+        "hint: if yours was given a dump_dir, name it: --dump-dir DIR",
+        err=True,
+    )
 
 
 def report_title(report: CrashReport) -> str:
@@ -61,10 +72,11 @@ def report_line(spooled: SpooledReport) -> str:
     """One report in one line."""
     report = spooled.report
     product = f"{report.product or 'unknown'} {report.version or ''}".strip()
-    return (
+    line = (
         f"{spooled.report_id}  {report.created or 'no time':24}  {product}: "
         f"{report_title(report)}, {size_text(spooled.size_bytes)}"
     )
+    return clean(line)
 
 
 def spooled_json(spooled: SpooledReport) -> dict[str, Any]:

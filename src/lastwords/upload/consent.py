@@ -27,7 +27,14 @@ from lastwords.spool.writer import write_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Decision", "consent_path", "decide", "read_consent", "store_consent"]
+__all__ = [
+    "Decision",
+    "consent_by_product",
+    "consent_path",
+    "decide",
+    "read_consent",
+    "store_consent",
+]
 
 _DEFAULT = "ask"
 
@@ -79,6 +86,18 @@ def read_consent(
     if stored.get("") == "never":
         return "never"
     return stored.get(product or "") or stored.get("")
+
+
+def consent_by_product(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return product → decision as stored; empty when the file cannot be read.
+
+    A stored `never` for all products beats these: `read_consent()` says what counts.
+    """
+    try:
+        stored = _read_document(environ)
+    except (OSError, ValueError):
+        return {}
+    return {product: decision for product, decision in stored.items() if product}
 
 
 def store_consent(

@@ -186,7 +186,16 @@ def test_without_a_directory_all_spools_of_the_user_are_sent(home: Path, serve: 
     assert len(server.requests) == 2
 
 
-def test_without_any_spool_it_is_said(home: Path) -> None:
+def test_without_any_spool_nothing_is_pending_and_it_is_said(home: Path) -> None:
     ended = lastwords("send")
-    assert ended.returncode == 1
+    assert (ended.returncode, ended.stdout) == (0, "no report is pending\n")
     assert "--dump-dir" in ended.stderr
+    assert json.loads(lastwords("send", "--json").stdout) == {"reports": []}
+    assert lastwords("send", "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9").returncode == 1
+
+
+def test_words_of_a_server_do_not_reach_the_terminal_raw(spool: Spool, serve: Callable) -> None:
+    add(spool, url=serve("answer 500 a\x07b").url)
+    ended = send(spool, "--yes")
+    assert "answered 500" in ended.stdout
+    assert "\x07" not in ended.stdout

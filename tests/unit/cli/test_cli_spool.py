@@ -94,6 +94,35 @@ def test_show_prints_all_that_would_be_sent(spool: Spool) -> None:
     assert shown["delivery"]["last_error"] == "down"
 
 
+def test_list_counts_the_failed_deliveries(spool: Spool) -> None:
+    report_id = add(spool)
+    assert run_in(spool, "list").stdout.endswith(" B\n")
+    spool.write_delivery("pending", report_id, DeliveryState(attempts=1, last_error="down"))
+    assert run_in(spool, "list").stdout.endswith(", 1 failed delivery\n")
+
+
+def test_without_any_spool_the_list_is_empty(home: Path) -> None:
+    listed = run("list")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert "--dump-dir" in listed.stderr
+    assert json.loads(run("list", "--json").stdout)["reports"] == []
+    with pytest.raises(LastwordsError) as caught:
+        run("show", "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9")
+    assert caught.value.code == "spool_report_not_found"
+
+
+def test_what_an_application_wrote_does_not_reach_the_terminal_raw(spool: Spool) -> None:
+    error = {"type": "E", "message": "one\ntwo \x1b[31mred"}
+    report_id = add(
+        spool, product="p\x1b[2J", annotations={"a": "x" * 900 + "\x1b[0m"}, exception=error
+    )
+    shown = run_in(spool, "show", report_id).stdout
+    assert "\x1b" not in shown + run_in(spool, "list").stdout
+    assert "x" * 900 in shown
+    assert "exception  E: one " in shown
+    assert "           two " in shown
+
+
 def test_a_report_is_found_in_whatever_spool(home: Path) -> None:
     spools = [Spool(str(home / "state/lastwords" / name)) for name in ("a", "b", "c")]
     for spool in spools:
@@ -113,7 +142,8 @@ def test_delete_removes_one_report(spool: Spool) -> None:
 def test_consent_is_shown_and_stored(home: Path) -> None:
     assert run("consent").stdout == "ask (nothing is stored)\n"
     assert run("consent", "always", "--product", "p").stdout.startswith("always (stored in ")
-    assert run("consent").stdout == "ask (nothing is stored)\n"
+    assert run("consent").stdout == "ask (nothing is stored)\nalways for p\n"
+    assert json.loads(run("consent", "--json").stdout)["products"] == {"p": "always"}
     run("consent", "never")
     shown = json.loads(run("consent", "--product", "p", "--json").stdout)
     assert (shown["consent"], shown["is_stored"]) == ("never", True)

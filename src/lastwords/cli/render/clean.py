@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["clean", "short_path"]
+__all__ = ["clean", "printable", "short_path"]
 
 _MAX_CHARS = 400
 _SHOWN_PARTS = 3
@@ -13,8 +13,13 @@ def clean(text: str) -> str:
 
     A dump is somebody else's data: a thread name may hold an escape sequence.
     """
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    shown = printable(text)
     return shown if len(shown) <= _MAX_CHARS else shown[:_MAX_CHARS] + "…"
+
+
+def printable(text: str) -> str:
+    """Replace what moves the cursor, changes colours or breaks the line; cut nothing."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def short_path(path: str) -> str:
