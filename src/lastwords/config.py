@@ -40,9 +40,14 @@ _MAX_TEXT = 4096
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a text that is not empty")
-    if len(value) > _MAX_TEXT or any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
+    if len(value) > _MAX_TEXT or any(_is_unwritable(ord(char)) for char in value):
         raise ValueError(f"at most {_MAX_TEXT} characters without control characters")
     return str.__str__(value)
+
+
+def _is_unwritable(code: int) -> bool:
+    """Control characters, and half surrogate pairs, which no UTF-8 text can hold."""
+    return code < 0x20 or code == 0x7F or 0xD800 <= code <= 0xDFFF
 
 
 def _url(value: object) -> str:
@@ -322,7 +327,9 @@ def _unknown_settings(given: Mapping[str, object]) -> list[SettingsError]:
 def _base_dir(variable: str, fallback: str, environ: Mapping[str, str] | None) -> str:
     value = (os.environ if environ is None else environ).get(variable, "")
     # The XDG base directory specification: relative paths are invalid and to be ignored.
-    root = value if os.path.isabs(value) else os.path.join(os.path.expanduser("~"), fallback)
+    # A relative HOME means the current directory of now, whatever the program does afterwards.
+    home = os.path.expanduser("~")
+    root = value if os.path.isabs(value) else os.path.abspath(os.path.join(home, fallback))
     return os.path.join(root, "lastwords")
 
 

@@ -71,8 +71,8 @@ def _set(key: object, value: object) -> LastwordsError | None:
     plain = _plain(value)
     if plain is None:
         return _rejected(
-            f"the value of annotation {name!r} is a {type(value).__name__}, expected text, an "
-            "integer of 64 bits, a number, a boolean or None"
+            f"the value of annotation {name!r} is of type {type(value).__name__}, expected text, "
+            "an integer of 64 bits, a number, a boolean or None"
         )
     _values[name] = kept = scrub_value(name, plain)
     return native.set_annotation(name, kept)

@@ -101,7 +101,7 @@ def _describe_one(
 def _message(error: BaseException) -> str:
     try:
         return _bounded(str(error))
-    except Exception as failure:  # noqa: BLE001  (the application's own __str__)
+    except BaseException as failure:  # noqa: BLE001  (the application's own __str__, even exit)
         return f"[its __str__ raised {type(failure).__name__}]"
 
 

@@ -52,6 +52,7 @@ def test_a_wrong_environment_variable_is_named_and_the_argument_counts() -> None
         ("product", ""),
         ("product", 3),
         ("product", "a\nb"),
+        ("product", "half a pair \ud800"),
         ("version", "x" * 5000),
         ("url", "crashes.example.com"),
         ("url", "ftp://example.com/"),
@@ -114,6 +115,14 @@ def test_directories_follow_the_xdg_specification() -> None:
     assert state_dir({"XDG_STATE_HOME": "/s"}) == "/s/lastwords"
     assert config_dir({"XDG_CONFIG_HOME": "/c"}) == "/c/lastwords"
     assert state_dir({"XDG_STATE_HOME": "relative"}).endswith("/.local/state/lastwords")
+
+
+def test_a_relative_home_still_gives_an_absolute_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "here")
+    assert state_dir({}) == str(tmp_path / "here/.local/state/lastwords")
 
 
 @given(st.text(max_size=200))

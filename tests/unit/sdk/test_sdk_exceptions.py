@@ -369,3 +369,10 @@ def test_an_exception_at_the_very_end_of_the_interpreter_does_no_harm(run: Calla
     )
     assert ended.returncode == 0
     assert "Error in" not in ended.stderr
+
+
+def test_a_message_that_ends_the_program_still_makes_a_report(run: Callable) -> None:
+    ended = run(
+        "class E(Exception):\n    def __str__(self):\n        raise SystemExit(7)\nraise E\n"
+    )
+    assert ended.report()["exception"]["message"] == "[its __str__ raised SystemExit]"
