@@ -167,6 +167,14 @@ def test_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     assert "hint:" in failed.stderr
 
 
+def test_symbols_that_are_not_there_are_named_before_anything_is_made(tmp_path: Path) -> None:
+    data, symbols = tmp_path / "data", tmp_path / "symbolls"
+    failed = serve_fails("--data", str(data), "--port", "0", "--symbols", str(symbols))
+    assert failed.returncode == 1
+    assert f"error: symbol source {symbols}: there is no such file or folder" in failed.stderr
+    assert not data.exists()
+
+
 def test_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     with sqlite3.connect(tmp_path / "lastwords.sqlite3") as database:

@@ -18,6 +18,7 @@ import click
 
 from lastwords.config import state_dir
 from lastwords.errors import DependencyError, SettingsError
+from lastwords.symbols import SymbolSources
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -84,6 +85,9 @@ def command(  # noqa: PLR0913  (one parameter per option)
     """
     _require_extras()
     _log_to_stderr()
+    # Children run in another folder. A typing error must show here, not in every report.
+    sources = SymbolSources(paths=tuple(Path(one).absolute() for one in symbols))
+    sources.check()
     is_loopback = _is_loopback(host)
     if not is_loopback:
         click.echo(
@@ -97,7 +101,7 @@ def command(  # noqa: PLR0913  (one parameter per option)
 
     store = open_store(data_dir or Path(f"{state_dir()}-server"), is_owner=True)
     settings = ProcessorSettings(
-        symbols=tuple(_absolute(one) for one in symbols),
+        symbols=tuple(str(path) for path in sources.paths),
         is_local_allowed=is_loopback if local_modules is None else local_modules,
     )
     processor = Processor(store, settings, workers=workers)
@@ -250,12 +254,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _absolute(symbols: str) -> str:
-    """Children run in another folder; addresses and `srv*` strings are no paths."""
-    is_path = "://" not in symbols and "*" not in symbols
-    return str(Path(symbols).absolute()) if is_path else symbols
 
 
 def _version() -> str:
