@@ -3,7 +3,7 @@
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
 //! | 0 | 48 | u64[6] | P1Home… | unused, 0 |
-//! | 48 | 4 | u32 | ContextFlags | 0x10001F: control, integer, segments, floating point, debug |
+//! | 48 | 4 | u32 | ContextFlags | 0x10000F: control, integer, segments, floating point |
 //! | 52 | 4 | u32 | MxCsr | SSE control and status |
 //! | 56 | 12 | u16[6] | SegCs, Ds, Es, Fs, Gs, Ss | segment selectors |
 //! | 68 | 4 | u32 | EFlags | |
@@ -21,7 +21,7 @@ use crate::Writer;
 pub const CONTEXT_SIZE: usize = 1232;
 /// Bytes of an FXSAVE area.
 pub const FXSAVE_SIZE: usize = 512;
-const CONTEXT_FLAGS: u32 = 0x0010_001F;
+const CONTEXT_FLAGS: u32 = 0x0010_000F;
 const MXCSR_OFFSET: usize = 24;
 
 /// The registers of one thread.
