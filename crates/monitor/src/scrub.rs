@@ -23,18 +23,25 @@ const KEPT_PREFIXES: &[&str] = &["LC_", "PYTHON"];
 const SECRET_WORDS: &[&str] = &[
     "password",
     "passwd",
+    "passphrase",
+    "pwd",
     "secret",
     "token",
     "apikey",
-    "api_key",
-    "api-key",
+    "accesskey",
+    "privatekey",
     "credential",
     "auth",
+    "cookie",
+    "sessionid",
+    "connectionstring",
+    "dsn",
 ];
 /// What stands for a value that was taken out.
 const SCRUBBED: &[u8] = b"[scrubbed]";
 
 fn is_secret_name(name: &str) -> bool {
+    let name: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }
@@ -45,13 +52,25 @@ fn is_kept(name: &str) -> bool {
     is_listed && !is_secret_name(name)
 }
 
+/// Whether this is what an environment variable is called. A program that writes its title over
+/// its environment leaves ends of values there, which are none.
+fn is_variable_name(name: &[u8]) -> bool {
+    let is_first = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    name.first().is_some_and(is_first)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-%()".contains(byte))
+}
+
 /// `environ` as in `/proc/PID/environ`: names stay, values only of harmless variables.
 pub(crate) fn environment(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     for entry in raw.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
         let mut halves = entry.splitn(2, |byte| *byte == b'=');
         let name = halves.next().unwrap_or(&[]);
-        let value = halves.next().unwrap_or(&[]);
+        let Some(value) = halves.next().filter(|_| is_variable_name(name)) else {
+            out.extend_from_slice(SCRUBBED);
+            out.push(0);
+            continue;
+        };
         let keep = std::str::from_utf8(name).is_ok_and(is_kept);
         out.extend_from_slice(name);
         out.push(b'=');
@@ -69,7 +88,7 @@ pub(crate) fn command_line(raw: &[u8]) -> Vec<u8> {
     for argument in raw.split(|byte| *byte == 0) {
         let text = String::from_utf8_lossy(argument);
         let (name, value) = text.split_once('=').map_or((&*text, None), |(n, v)| (n, Some(v)));
-        if is_secret && !argument.starts_with(b"-") {
+        if is_secret && !argument.is_empty() {
             out.extend_from_slice(SCRUBBED);
         } else if value.is_some() && is_secret_name(name) {
             out.extend_from_slice(name.as_bytes());
@@ -85,15 +104,24 @@ pub(crate) fn command_line(raw: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `scheme://user:password@host` becomes `scheme://[scrubbed]@host`.
+/// `scheme://user:password@host` becomes `scheme://[scrubbed]@host`, as often as it stands there.
 fn without_userinfo(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(authority_end).unwrap_or((rest, ""));
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://[scrubbed]@{host}{path}"),
-        None => text.to_owned(),
+    let mut parts = text.split("://");
+    let mut out = parts.next().unwrap_or("").to_owned();
+    for rest in parts {
+        let authority_end = rest.find(['/', '?', '#', ',', ' ']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(authority_end).unwrap_or((rest, ""));
+        out.push_str("://");
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                out.push_str("[scrubbed]@");
+                out.push_str(host);
+            }
+            None => out.push_str(authority),
+        }
+        out.push_str(path);
     }
+    out
 }
 
 #[cfg(test)]
@@ -110,6 +138,25 @@ mod tests {
             text,
             "LANG=C.UTF-8\0AWS_SECRET_ACCESS_KEY=[scrubbed]\0HOME=[scrubbed]\0PYTHONPATH=/x\0\
              PYTHON_TOKEN=[scrubbed]\0"
+        );
+    }
+
+    #[test]
+    fn what_is_no_variable_is_taken_out_wholly() {
+        let raw = b"python: worker\0end-of-a-secret\0+/x9==\0EMPTY=\0BASH_FUNC_x%%=() { :; }\0";
+        assert_eq!(
+            String::from_utf8(environment(raw)).unwrap(),
+            "[scrubbed]\0[scrubbed]\0[scrubbed]\0EMPTY=\0BASH_FUNC_x%%=[scrubbed]\0"
+        );
+    }
+
+    #[test]
+    fn every_address_of_an_argument_loses_its_password() {
+        let raw = b"db=a://u:p@one,b://v:q@two/x?y=1\0--private-key\0-abc\0--aws_access_key=z\0";
+        assert_eq!(
+            String::from_utf8(command_line(raw)).unwrap(),
+            "db=a://[scrubbed]@one,b://[scrubbed]@two/x?y=1\0--private-key\0[scrubbed]\0\
+             --aws_access_key=[scrubbed]\0"
         );
     }
 
