@@ -68,7 +68,10 @@ impl DumpFile {
         }
         let Location { size, rva } = location;
         self.directory.push(DirectoryEntry { stream_type, size, rva });
-        self.file.get_ref().write_all_at(&self.front(), 0)?;
+        if let Err(error) = self.file.get_ref().write_all_at(&self.front(), 0) {
+            self.directory.pop();
+            return Err(error);
+        }
         self.good_end = self.offset;
         Ok(())
     }
@@ -95,12 +98,16 @@ impl DumpFile {
     /// good stream is cut off, so that a full disk gets the room back.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says, or that not even one stream could be written: there is no dump then.
     pub fn finish(mut self) -> io::Result<u64> {
         let is_whole = self.guarded(|file| file.flush()).is_ok();
         let (file, _) = self.file.into_parts();
         if is_whole {
             return Ok(self.offset);
+        }
+        if self.directory.is_empty() {
+            file.set_len(0)?;
+            return Err(io::Error::other("not even its first stream could be written"));
         }
         file.set_len(self.good_end)?;
         Ok(self.good_end)
