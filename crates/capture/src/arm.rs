@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::handler::{ARMED, on_fatal_signal};
+use crate::handler::{ARMED, is_reporting, on_fatal_signal};
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Kind};
 use crate::spawn::{self, Plan};
@@ -85,6 +85,7 @@ pub fn arm(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     }
     let Some(session) = guard.as_mut() else { return Err(no_memory(&"no session")) };
     session.area.set_python(arming.runtime_address, arming.python_version);
+    session.area.set_private(private_bounds());
     if !session.area.set_config(arming.config) {
         return Err(ArmError {
             code: "settings_too_long",
@@ -97,10 +98,23 @@ pub fn arm(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     if !session.is_armed || session.monitor_path != arming.monitor_path {
         start_monitor(session, arming.monitor_path)?;
         give_alternate_stack();
+        ARMED.is_armed.store(true, Ordering::Release);
         signals::install(on_fatal_signal);
         session.is_armed = true;
     }
     Ok(ARMED.monitor_pid.load(Ordering::Relaxed))
+}
+
+/// Start and end of the arguments, start and end of the environment: fields 48 to 51 of
+/// `/proc/self/stat` (proc_pid_stat(5)), which a monitor without permission is not told. They
+/// are kept out of the dump.
+fn private_bounds() -> [u64; 4] {
+    let stat = std::fs::read("/proc/self/stat").unwrap_or_default();
+    let tail = stat.rsplit(|byte| *byte == b')').next().unwrap_or(&[]);
+    let text = String::from_utf8_lossy(tail);
+    // The first field behind the name is number 3.
+    let mut fields = text.split_ascii_whitespace().skip(45);
+    std::array::from_fn(|_| fields.next().and_then(|number| number.parse().ok()).unwrap_or(0))
 }
 
 fn no_memory(error: &dyn fmt::Display) -> ArmError {
@@ -112,35 +126,62 @@ fn no_memory(error: &dyn fmt::Display) -> ArmError {
 }
 
 fn start_monitor(session: &mut Session, monitor_path: &str) -> Result<(), ArmError> {
-    let plan = new_plan(monitor_path, session.area.fd)?;
-    let (ours, theirs) =
-        spawn::socket_pair().ok_or_else(|| no_memory(&io::Error::last_os_error()))?;
-    let started = spawn::spawn(&plan, theirs, session.area.fd);
-    sys::close(theirs);
-    let monitor_pid = started.map_err(|errno| {
-        sys::close(ours);
-        ArmError {
-            code: "monitor_not_started",
-            message: format!(
-                "{monitor_path} could not be started: {}",
-                io::Error::from_raw_os_error(errno)
-            ),
-            hint: "check that the file is executable and for this processor, and that the \
-                   sandbox allows clone and execve",
+    let kept = kept_plan(monitor_path, session.area.fd);
+    let is_kept = kept.is_some();
+    let plan = kept.map_or_else(|| new_plan(monitor_path, session.area.fd), Ok)?;
+    let started = launch(&plan, session.area.fd);
+    let (socket, monitor_pid) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            if let Some(executable) = plan.executable.get().filter(|_| !is_kept) {
+                sys::close(executable);
+            }
+            plan.free_stacks();
+            return Err(not_started(monitor_path, &error));
         }
-    })?;
+    };
     close_socket();
-    publish(plan, ours, monitor_pid, &session.area);
+    ARMED.set_socket(Some(socket));
+    ARMED.area.store(session.area.base(), Ordering::Relaxed);
+    ARMED.monitor_pid.store(monitor_pid, Ordering::Relaxed);
+    if is_kept {
+        plan.free_stacks();
+    } else {
+        ARMED.plan.store(Box::into_raw(Box::new(plan)), Ordering::Release);
+    }
+    ARMED.pid.store(sys::getpid(), Ordering::Release);
     session.monitor_path = monitor_path.to_owned();
     Ok(())
 }
 
-fn publish(plan: Plan, socket: c_int, monitor_pid: c_int, area: &Area) {
-    ARMED.set_socket(Some(socket));
-    ARMED.area.store(area.base(), Ordering::Relaxed);
-    ARMED.monitor_pid.store(monitor_pid, Ordering::Relaxed);
-    ARMED.plan.store(Box::into_raw(Box::new(plan)), Ordering::Release);
-    ARMED.pid.store(sys::getpid(), Ordering::Release);
+/// The published plan, if it serves again: arming once more then opens and maps nothing new.
+fn kept_plan(monitor_path: &str, shared_fd: c_int) -> Option<Plan> {
+    // SAFETY: null, or a plan, which is never freed.
+    let plan = unsafe { ARMED.plan.load(Ordering::Acquire).as_ref() }?;
+    plan.is_for(monitor_path, shared_fd).then(|| plan.with_new_stacks()).flatten()
+}
+
+/// Starts a monitor; gives our end of the socket, and its process id.
+fn launch(plan: &Plan, shared_fd: c_int) -> io::Result<(c_int, c_int)> {
+    let (ours, theirs) = spawn::socket_pair().ok_or_else(io::Error::last_os_error)?;
+    let started = spawn::spawn(plan, theirs, shared_fd);
+    sys::close(theirs);
+    match started {
+        Ok(monitor_pid) => Ok((ours, monitor_pid)),
+        Err(errno) => {
+            sys::close(ours);
+            Err(io::Error::from_raw_os_error(errno))
+        }
+    }
+}
+
+fn not_started(monitor_path: &str, error: &io::Error) -> ArmError {
+    ArmError {
+        code: "monitor_not_started",
+        message: format!("{monitor_path} could not be started: {error}"),
+        hint: "check that the file is executable and for this processor, that the sandbox \
+               allows clone and execve, and the limits of memory and open files",
+    }
 }
 
 fn new_plan(monitor_path: &str, shared_fd: c_int) -> Result<Plan, ArmError> {
@@ -201,7 +242,11 @@ fn give_alternate_stack() {
     }
 }
 
+/// Says goodbye to the monitor, unless it is at work on a crash.
 fn close_socket() {
+    if is_reporting() {
+        return;
+    }
     let socket = ARMED.socket();
     ARMED.set_socket(None);
     if let Some(socket) = socket {
@@ -216,6 +261,7 @@ fn close_socket() {
 pub fn disarm() {
     let mut guard = session();
     if let Some(session) = guard.as_mut().filter(|session| session.is_armed) {
+        ARMED.is_armed.store(false, Ordering::Release);
         signals::uninstall(on_fatal_signal);
         close_socket();
         session.is_armed = false;

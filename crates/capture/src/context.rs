@@ -2,6 +2,16 @@
 
 use crate::protocol::{CrashRequest, GENERAL_REGISTERS};
 
+const ARCH_GET_FS: libc::c_int = 0x1003;
+
+/// Base of this thread's TLS block, which the signal frame does not hold; 0 = not known.
+pub(crate) fn fs_base() -> u64 {
+    let mut base = 0_u64;
+    // SAFETY: `base` is a valid place for the answer (arch_prctl(2)).
+    let result = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_FS, &raw mut base) };
+    if result == 0 { base } else { 0 }
+}
+
 /// Copies the registers of the interrupted code.
 ///
 /// # Safety

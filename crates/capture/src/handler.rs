@@ -4,14 +4,16 @@
 //! called from here, is only: atomics; memory prepared by `arm`; the stack; and these calls,
 //! all listed in signal-safety(7) or plain system calls: getpid, gettid, clock_gettime,
 //! nanosleep, fstat, close, fcntl, socketpair, send, sendmsg, recv, poll, write, prctl,
-//! memfd_create, sigaction, pthread_sigmask, waitpid, clone, setsid, open, dup2, execveat, execve, _exit,
-//! rt_tgsigqueueinfo, tgkill. Not allowed: allocation, locks, formatting, `std::io`, thread
-//! locals with destructors, any Python function, panics.
+//! memfd_create, sigaction, pthread_sigmask, pthread_setcancelstate (safe since POSIX.1-2024; it
+//! changes one word of the thread), waitpid, clone, setsid, open, dup2, execveat, execve, _exit,
+//! rt_tgsigqueueinfo, tgkill, getsid, kill, arch_prctl. Not allowed: allocation, locks, formatting,
+//! `std::io`, thread locals with destructors, any Python function, panics.
 //!
 //! The first fatal signal wins; other threads that crash meanwhile wait. Nothing waits longer
-//! than the budget.
+//! than the budget: a monitor that is not done by then is killed, because the kernel holds back
+//! the end of a process whose threads are traced.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use libc::{c_int, c_void};
 
@@ -24,6 +26,9 @@ use crate::{context, shared, signals, sys};
 
 /// What `arm` prepared for the handler.
 pub(crate) struct Armed {
+    /// Whether crashes are to be reported. A handler that somebody else chained may be called
+    /// after `disarm`; it only hands on then.
+    pub(crate) is_armed: AtomicBool,
     /// The process that armed; a forked child differs and starts its own monitor.
     pub(crate) pid: AtomicI32,
     pub(crate) monitor_pid: AtomicI32,
@@ -37,6 +42,7 @@ pub(crate) struct Armed {
 }
 
 pub(crate) static ARMED: Armed = Armed {
+    is_armed: AtomicBool::new(false),
     pid: AtomicI32::new(0),
     monitor_pid: AtomicI32::new(0),
     budget_ms: AtomicU32::new(10_000),
@@ -60,8 +66,35 @@ impl Armed {
     }
 }
 
-/// The thread whose crash is being reported; 0 = none.
-static OWNER: AtomicI32 = AtomicI32::new(0);
+/// The thread whose crash is being reported: process id, thread id; 0 = none. An owner of another
+/// process is one that a fork has copied without its thread.
+static OWNER: AtomicU64 = AtomicU64::new(0);
+
+fn owner_of(pid: c_int, tid: c_int) -> u64 {
+    let half = |id: c_int| u64::from(id.cast_unsigned());
+    (half(pid) << 32) | half(tid)
+}
+
+fn is_stale(owner: u64) -> bool {
+    owner >> 32 != u64::from(sys::getpid().cast_unsigned())
+}
+
+/// Whether a crash of this process is being reported.
+pub(crate) fn is_reporting() -> bool {
+    let owner = OWNER.load(Ordering::Acquire);
+    owner != 0 && !is_stale(owner)
+}
+
+/// Makes `own` the owner, unless another thread of this process is; `Err` tells which.
+fn claim(own: u64) -> Result<(), u64> {
+    let claimed = OWNER.compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire);
+    match claimed {
+        Err(stale) if is_stale(stale) => {
+            OWNER.compare_exchange(stale, own, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
+        }
+        other => other.map(|_| ()),
+    }
+}
 
 /// Installed for every fatal signal.
 ///
@@ -78,14 +111,26 @@ pub(crate) unsafe extern "C" fn on_fatal_signal(
     if code <= 0 && signals::was_ignored(signal) {
         return;
     }
+    // Most calls made here are cancellation points: a thread that somebody wants to cancel would
+    // end in the middle of its report.
+    let cancel_state = sys::set_cancel_state(sys::CANCEL_DISABLE);
     let tid = sys::gettid();
-    match OWNER.compare_exchange(0, tid, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => {
-            // SAFETY: the arguments are the kernel's.
-            unsafe { report(tid, info, context) };
+    let own = owner_of(sys::getpid(), tid);
+    match claim(own) {
+        Ok(()) => {
+            if ARMED.is_armed.load(Ordering::Acquire) {
+                // SAFETY: the arguments are the kernel's.
+                unsafe { report(tid, info, context) };
+            }
             signals::restore_previous(signal);
         }
-        Err(owner) if owner == tid => {
+        Err(owner) if owner == own && code <= 0 => {
+            // Somebody sent a signal while the report is being made: the first one wins.
+            sys::set_cancel_state(cancel_state);
+            sys::set_errno(errno);
+            return;
+        }
+        Err(owner) if owner == own => {
             say(b"lastwords: the signal handler itself crashed; no report could be finished\n");
             signals::restore_default(signal);
         }
@@ -96,7 +141,8 @@ pub(crate) unsafe extern "C" fn on_fatal_signal(
     }
     // SAFETY: `info` is the kernel's.
     unsafe { hand_on(signal, info, tid) };
-    OWNER.compare_exchange(tid, 0, Ordering::AcqRel, Ordering::Acquire).ok();
+    OWNER.compare_exchange(own, 0, Ordering::AcqRel, Ordering::Acquire).ok();
+    sys::set_cancel_state(cancel_state);
     sys::set_errno(errno);
 }
 
@@ -129,7 +175,7 @@ fn wait_for_owner() {
     let deadline = sys::clock_ns(libc::CLOCK_MONOTONIC)
         .saturating_add(budget_ns())
         .saturating_add(1_000_000_000);
-    while OWNER.load(Ordering::Acquire) != 0 && sys::clock_ns(libc::CLOCK_MONOTONIC) < deadline {
+    while is_reporting() && sys::clock_ns(libc::CLOCK_MONOTONIC) < deadline {
         sys::sleep_ms(5);
     }
 }
@@ -158,7 +204,7 @@ unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_voi
     if let Some(socket) = ARMED.socket().filter(|_| is_own) {
         outcome = converse(socket, ARMED.monitor_pid.load(Ordering::Relaxed), &request, deadline);
     }
-    if outcome == Exchange::MonitorGone {
+    if outcome == Exchange::MonitorGone && left_ms(deadline) > 0 {
         outcome = converse_with_new_monitor(&request, deadline);
     }
     match outcome {
@@ -189,7 +235,9 @@ unsafe fn new_request(
         siginfo: unsafe { info.cast::<[u8; 128]>().read_unaligned() },
         general: [0; GENERAL_REGISTERS],
         has_fxsave: 0,
+        budget_ms: ARMED.budget_ms.load(Ordering::Relaxed),
         fxsave: [0; 512],
+        fs_base: context::fs_base(),
     };
     // SAFETY: as promised by the caller.
     unsafe { context::copy_registers(&mut request, context) };
@@ -220,21 +268,37 @@ fn converse(socket: c_int, monitor_pid: c_int, request: &CrashRequest, deadline:
     if sys::send(socket, request.as_bytes()) {
         outcome = serve(socket, deadline);
     }
-    if dumpable != 1 {
+    if outcome == Exchange::TimeOut {
+        end_monitor(monitor_pid);
+    }
+    if dumpable == 0 {
         // SAFETY: sets one attribute of this process.
         unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable) };
     }
     outcome
 }
 
+/// Kills a monitor that holds our threads beyond the budget. What it wrote so far is completed at
+/// the next start. It is alive, because its end of the socket is open; that it leads a session,
+/// as ours does, is asked all the same before a process is killed by its number.
+fn end_monitor(monitor_pid: c_int) {
+    // SAFETY: takes numbers only.
+    unsafe {
+        if monitor_pid > 1 && libc::getsid(monitor_pid) == monitor_pid {
+            libc::kill(monitor_pid, libc::SIGKILL);
+        }
+    }
+}
+
 /// Lets the monitor trace us under Yama and in a process that is not dumpable; returns the
-/// dumpable attribute to be put back. Kernels without Yama answer EINVAL, which is fine.
+/// dumpable attribute to be put back. Kernels without Yama answer EINVAL, which is fine. The
+/// attribute 2 (only root may see the core) stays: nobody but the kernel can put it back.
 fn allow_tracing(monitor_pid: c_int) -> c_int {
     let tracer = libc::c_ulong::try_from(monitor_pid).unwrap_or(0);
     // SAFETY: reads and sets attributes of this process.
     unsafe {
         let dumpable = libc::prctl(libc::PR_GET_DUMPABLE);
-        if dumpable != 1 {
+        if dumpable == 0 {
             libc::prctl(libc::PR_SET_DUMPABLE, 1);
         }
         libc::prctl(libc::PR_SET_PTRACER, tracer, 0, 0, 0);
@@ -242,11 +306,15 @@ fn allow_tracing(monitor_pid: c_int) -> c_int {
     }
 }
 
+fn left_ms(deadline: u64) -> u64 {
+    let now = sys::clock_ns(libc::CLOCK_MONOTONIC);
+    deadline.saturating_sub(now).checked_div(1_000_000).unwrap_or(0)
+}
+
 fn serve(socket: c_int, deadline: u64) -> Exchange {
     let mut buffer = [0_u8; ANSWER_SIZE];
     loop {
-        let now = sys::clock_ns(libc::CLOCK_MONOTONIC);
-        let left_ms = deadline.saturating_sub(now).checked_div(1_000_000).unwrap_or(0);
+        let left_ms = left_ms(deadline);
         if left_ms == 0 {
             return Exchange::TimeOut;
         }

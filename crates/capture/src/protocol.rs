@@ -8,14 +8,16 @@
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
 //! | 0 | 4 | u32 | magic | `LWCR` |
-//! | 4 | 4 | u32 | version | 1 |
+//! | 4 | 4 | u32 | version | 2 |
 //! | 8 | 4 | i32 | pid | the crashing process |
 //! | 12 | 4 | i32 | tid | the crashing thread |
 //! | 16 | 8 | u64 | time_ns | `CLOCK_REALTIME` at the signal |
 //! | 24 | 128 | bytes | siginfo | as the kernel gave it |
 //! | 152 | 184 | i64[23] | general | general registers in the order of `ucontext_t` |
-//! | 336 | 8 | u64 | has_fxsave | 1 when the next field is filled |
+//! | 336 | 4 | u32 | has_fxsave | 1 when `fxsave` is filled |
+//! | 340 | 4 | u32 | budget_ms | how long the handler waits, from the signal on |
 //! | 344 | 512 | bytes | fxsave | the FXSAVE area |
+//! | 856 | 8 | u64 | fs_base | base of the thread's TLS block, which is `pthread_self()` |
 //!
 //! `Goodbye`, process → monitor: four bytes `LWBY`; the monitor ends.
 //!
@@ -36,7 +38,7 @@ pub const CRASH_MAGIC: u32 = u32::from_le_bytes(*b"LWCR");
 /// The whole goodbye message.
 pub const GOODBYE: [u8; 4] = *b"LWBY";
 /// Version of this protocol.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of the largest answer.
 pub const ANSWER_SIZE: usize = 1024;
 /// Bytes before an answer's text.
@@ -71,9 +73,13 @@ pub struct CrashRequest {
     /// General registers in the order of `ucontext_t`.
     pub general: [i64; GENERAL_REGISTERS],
     /// Whether `fxsave` is filled.
-    pub has_fxsave: u64,
+    pub has_fxsave: u32,
+    /// How long the handler waits, in milliseconds from the signal on.
+    pub budget_ms: u32,
     /// The FXSAVE area.
     pub fxsave: [u8; 512],
+    /// Base of the thread's TLS block; 0 = not known.
+    pub fs_base: u64,
 }
 
 /// Bytes of a [`CrashRequest`].
@@ -184,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_request_has_no_padding_and_the_documented_size() {
-        assert_eq!(REQUEST_SIZE, 4 + 4 + 4 + 4 + 8 + 128 + 8 * GENERAL_REGISTERS + 8 + 512);
+        assert_eq!(REQUEST_SIZE, 4 + 4 + 4 + 4 + 8 + 128 + 8 * GENERAL_REGISTERS + 4 + 4 + 512 + 8);
         assert_eq!(std::mem::offset_of!(CrashRequest, siginfo), 24);
         assert_eq!(std::mem::offset_of!(CrashRequest, general), 152);
         assert_eq!(std::mem::offset_of!(CrashRequest, fxsave), 344);
@@ -214,7 +220,7 @@ mod tests {
         let mut bytes = [0; REQUEST_SIZE];
         bytes[..4].copy_from_slice(&CRASH_MAGIC.to_ne_bytes());
         assert!(CrashRequest::from_bytes(&bytes).is_none());
-        bytes[4] = 1;
+        bytes[4] = 2;
         assert!(CrashRequest::from_bytes(&bytes).is_some());
     }
 }

@@ -6,11 +6,12 @@
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
 //! | 0 | 8 | bytes | magic | `LWSHARED` |
-//! | 8 | 4 | u32 | version | 1 |
+//! | 8 | 4 | u32 | version | 2 |
 //! | 12 | 4 | u32 | python_version | `PY_VERSION_HEX`; 0 = not known |
 //! | 16 | 8 | u64 | runtime_address | of `_PyRuntime`; 0 = not known |
 //! | 24 | 4 | u32 | config_sequence | odd while the configuration is being written |
 //! | 28 | 4 | u32 | config_length | bytes of the configuration |
+//! | 32 | 32 | u64[4] | private | start and end of the arguments, start and end of the environment; 0 = not known |
 //! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}` |
 //! | 266,240 | 256 × 4096 | slots | annotations | below |
 //!
@@ -34,7 +35,8 @@ pub(crate) use area::{Area, copy_of_area};
 pub use reader::{Annotation, AreaReader};
 
 const MAGIC: [u8; 8] = *b"LWSHARED";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const PRIVATE_OFFSET: usize = 32;
 const CONFIG_OFFSET: usize = 4096;
 /// Most bytes of configuration.
 pub const CONFIG_SIZE: usize = 262_144;
@@ -111,11 +113,14 @@ mod tests {
     fn what_the_process_sets_the_monitor_reads() {
         let area = Area::new().unwrap();
         area.set_python(0x1234, 0x030B_07F0);
+        area.set_private([0x100, 0x200, 0, 0]);
         assert!(area.set_config(b"{\"spool_dir\":\"/x\"}"));
         assert!(area.set_annotation("level", Some(("7", Kind::Int))));
         assert!(area.set_annotation("map", Some(("h\u{f6}hle", Kind::String))));
         let reader = reader(&area);
         assert_eq!(reader.python(), Some((0x1234, 0x030B_07F0)));
+        let private = reader.private_ranges();
+        assert_eq!((private.len(), private[0].start, private[0].end), (1, 0x100, 0x200));
         assert_eq!(reader.config().unwrap(), b"{\"spool_dir\":\"/x\"}");
         let annotations = reader.annotations();
         assert_eq!((annotations[0].key.as_str(), annotations[0].value.as_str()), ("level", "7"));

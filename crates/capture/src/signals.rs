@@ -1,28 +1,35 @@
 //! The fatal signals: installing our handler, and putting back what was there before.
 
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, c_int};
 
 /// Signals that end a process because of a fault of its own.
 pub(crate) const FATAL: [c_int; 7] = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS];
 
+/// Our handler was never installed for the signal.
+const NEVER: u8 = 0;
+/// It is installed, or in the chain of somebody who came after us.
+const INSTALLED: u8 = 1;
+/// It was installed, and `uninstall` has put the previous action back.
+const REMOVED: u8 = 2;
+
 struct Slot {
     signal: c_int,
-    is_installed: AtomicBool,
+    state: AtomicU8,
     previous: std::cell::UnsafeCell<MaybeUninit<libc::sigaction>>,
 }
 
-// SAFETY: `previous` is written only under the arming lock while `is_installed` is false, and
-// read only after `is_installed` was seen true (release/acquire).
+// SAFETY: `previous` is written only under the arming lock while `state` is not `INSTALLED`, and
+// read only after it was seen to be (release/acquire).
 unsafe impl Sync for Slot {}
 
 impl Slot {
     const fn new(signal: c_int) -> Self {
         Self {
             signal,
-            is_installed: AtomicBool::new(false),
+            state: AtomicU8::new(NEVER),
             previous: std::cell::UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
@@ -56,28 +63,34 @@ pub(crate) fn install(handler: Handler) {
         unsafe { libc::sigdelset(&raw mut action.sa_mask, signal) };
     }
     for slot in &SLOTS {
-        if slot.is_installed.load(Ordering::Acquire) {
+        let before = slot.state.load(Ordering::Acquire);
+        if before == INSTALLED {
             continue;
         }
         // SAFETY: `previous` is ours to write (see `Slot`); both pointers are valid.
         let set = unsafe {
             let previous = (*slot.previous.get()).as_mut_ptr();
             libc::sigaction(slot.signal, std::ptr::null(), previous);
-            slot.is_installed.store(true, Ordering::Release);
+            slot.state.store(INSTALLED, Ordering::Release);
             libc::sigaction(slot.signal, &raw const action, std::ptr::null_mut())
         };
-        slot.is_installed.store(set == 0, Ordering::Release);
+        if set != 0 {
+            slot.state.store(before, Ordering::Release);
+        }
     }
 }
 
-fn slot(signal: c_int) -> Option<&'static Slot> {
-    SLOTS.iter().find(|slot| slot.signal == signal && slot.is_installed.load(Ordering::Acquire))
+fn state(signal: c_int) -> u8 {
+    let slot = SLOTS.iter().find(|slot| slot.signal == signal);
+    slot.map_or(NEVER, |slot| slot.state.load(Ordering::Acquire))
 }
 
 /// What was installed before us; `None` when we are not installed for this signal.
 fn previous(signal: c_int) -> Option<*const libc::sigaction> {
-    // SAFETY: `is_installed` was seen true, so the value is written.
-    slot(signal).map(|slot| unsafe { (*slot.previous.get()).as_ptr() })
+    let is_installed = |slot: &&Slot| slot.state.load(Ordering::Acquire) == INSTALLED;
+    let slot = SLOTS.iter().filter(|slot| slot.signal == signal).find(is_installed);
+    // SAFETY: the state was seen to be `INSTALLED`, so the value is written.
+    slot.map(|slot| unsafe { (*slot.previous.get()).as_ptr() })
 }
 
 /// Whether the host had chosen to ignore this signal.
@@ -86,13 +99,15 @@ pub(crate) fn was_ignored(signal: c_int) -> bool {
     previous(signal).is_some_and(|action| unsafe { (*action).sa_sigaction == libc::SIG_IGN })
 }
 
-/// Puts back the previous action of one signal. Async-signal-safe.
+/// Puts back the previous action of one signal; where `uninstall` was faster, it stands there
+/// already. Async-signal-safe.
 pub(crate) fn restore_previous(signal: c_int) {
     match previous(signal) {
         // SAFETY: the pointer is valid, see `previous`.
         Some(action) => unsafe {
             libc::sigaction(signal, action, std::ptr::null_mut());
         },
+        None if state(signal) == REMOVED => {}
         None => restore_default(signal),
     }
 }
@@ -110,7 +125,7 @@ pub(crate) fn restore_default(signal: c_int) {
 /// and our handler then only hands on. Call under the arming lock.
 pub(crate) fn uninstall(handler: Handler) {
     for slot in &SLOTS {
-        if !slot.is_installed.load(Ordering::Acquire) {
+        if slot.state.load(Ordering::Acquire) != INSTALLED {
             continue;
         }
         // SAFETY: zero is a valid `sigaction`; the call fills it.
@@ -121,7 +136,7 @@ pub(crate) fn uninstall(handler: Handler) {
         };
         if current.sa_sigaction == handler as usize {
             restore_previous(slot.signal);
-            slot.is_installed.store(false, Ordering::Release);
+            slot.state.store(REMOVED, Ordering::Release);
         }
     }
 }

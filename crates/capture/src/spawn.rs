@@ -47,6 +47,26 @@ impl Plan {
         Some(Self { executable, shared, path, stacks })
     }
 
+    /// Whether this plan starts the executable at `path` for the area `shared_fd`.
+    pub(crate) fn is_for(&self, path: &str, shared_fd: c_int) -> bool {
+        self.path.as_bytes() == path.as_bytes()
+            && self.executable.get().is_some()
+            && self.shared.get() == Some(shared_fd)
+    }
+
+    /// The same plan with stacks of its own, for a start outside the handler.
+    pub(crate) fn with_new_stacks(&self) -> Option<Self> {
+        Some(Self { path: self.path.clone(), stacks: [new_stack()?, new_stack()?], ..*self })
+    }
+
+    /// Unmaps the stacks of a plan that was never published.
+    pub(crate) fn free_stacks(self) {
+        for top in self.stacks {
+            // SAFETY: mapped by `new_stack`, and no child runs on it any more.
+            unsafe { libc::munmap(top.wrapping_byte_sub(STACK_SIZE), STACK_SIZE) };
+        }
+    }
+
     /// The same plan for another shared area: what a forked child needs.
     pub(crate) fn for_area(&self, shared_fd: c_int) -> Self {
         Self { shared: Held::new(shared_fd), path: self.path.clone(), ..*self }

@@ -78,8 +78,34 @@ impl Held {
     }
 }
 
-/// Writes to stderr, once; a short write is not repeated.
+/// State of a thread that is not to be cancelled (`pthread.h`, `PTHREAD_CANCEL_DISABLE`).
+pub(crate) const CANCEL_DISABLE: c_int = 1;
+
+unsafe extern "C" {
+    // Not declared by the libc crate for Linux.
+    fn pthread_setcancelstate(state: c_int, old_state: *mut c_int) -> c_int;
+}
+
+/// Sets whether this thread can be cancelled; gives the state before.
+pub(crate) fn set_cancel_state(state: c_int) -> c_int {
+    let mut old = 0;
+    // SAFETY: `old` is a valid place.
+    unsafe { pthread_setcancelstate(state, &raw mut old) };
+    old
+}
+
+/// Longest wait for whoever reads stderr.
+const STDERR_WAIT_MS: c_int = 200;
+
+/// Writes to stderr, once; a short write is not repeated. Writes nothing where it would block (a
+/// pipe that nobody empties) or raise `SIGPIPE`.
 pub(crate) fn write_stderr(text: &[u8]) {
+    let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one valid pollfd.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, STDERR_WAIT_MS) };
+    if ready != 1 || poll.revents != libc::POLLOUT {
+        return;
+    }
     // SAFETY: the slice is valid for its length.
     unsafe { libc::write(2, text.as_ptr().cast::<c_void>(), text.len()) };
 }

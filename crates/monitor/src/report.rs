@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use lastwords_capture::protocol::CrashRequest;
 use lastwords_capture::shared::{Annotation, AreaReader};
@@ -19,6 +20,11 @@ use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
 use crate::uuid::{new_uuid, parse_uuid, uuid_text};
 use crate::write::{DumpWriter, Labels, MINIDUMP_FLAGS};
+
+/// Part of the handler's budget that goes into dump and attachments; the rest is for finishing.
+const OWN_SHARE: f64 = 0.75;
+/// Room on the disk that the dump must leave for the soft errors in `report.json`.
+const ROOM_FOR_SOFT_ERRORS: usize = 32 * 1024;
 
 /// Where a report ended, and what to tell on stderr.
 #[derive(Debug)]
@@ -64,6 +70,7 @@ struct Report {
     document: Document,
     attachments: Vec<PathBuf>,
     soft_errors: SoftErrors,
+    deadline: Option<Instant>,
 }
 
 impl Report {
@@ -76,14 +83,25 @@ impl Report {
             .inspect_err(|error| soft_errors.add("settings_not_read", "shared area", error))
             .unwrap_or_default();
         let spool = config.spool_dir;
+        if spool.as_os_str().is_empty() {
+            let error = io::Error::other("its name could not be read from the shared area");
+            return Err(("the spool directory".to_owned(), error));
+        }
         let id = new_uuid().map_err(|error| ("a random id".to_owned(), error))?;
         let place = || spool.join("new").display().to_string();
         let entry = Entry::create(&spool, &uuid_text(id)).map_err(|error| (place(), error))?;
         let document = Document::new(request, id, config.report);
         let attachments = config.attachments;
-        let report = Self { entry, id, document, attachments, soft_errors };
-        report.save().map_err(|error| (place(), error))?;
-        Ok(report)
+        let budget = Duration::from_millis(request.budget_ms.into());
+        let deadline = Instant::now().checked_add(budget.mul_f64(OWN_SHARE));
+        let report = Self { entry, id, document, attachments, soft_errors, deadline };
+        match report.save() {
+            Ok(()) => Ok(report),
+            Err(error) => {
+                report.entry.abandon();
+                Err((place(), error))
+            }
+        }
     }
 
     fn save(&self) -> io::Result<()> {
@@ -99,6 +117,8 @@ impl Report {
     ) -> Finished {
         let annotations = area.annotations();
         self.note_annotations(&annotations);
+        let room = self.document.to_bytes().len().saturating_add(ROOM_FOR_SOFT_ERRORS);
+        self.entry.reserve("report.json", room);
         self.dump(request, area, socket, &annotations);
         self.attach();
         self.document.set("soft_errors", self.soft_errors.to_json());
@@ -143,7 +163,9 @@ impl Report {
         socket: Option<OwnedFd>,
         annotations: &[Annotation],
     ) {
-        let (snapshot, crash) = LinuxSnapshot::take(request, socket, &mut self.soft_errors);
+        let private = area.private_ranges();
+        let (snapshot, crash) =
+            LinuxSnapshot::take(request, socket, private, &mut self.soft_errors);
         self.note_crash(&crash, &snapshot);
         let labels = Labels {
             report_id: self.id,
@@ -159,10 +181,13 @@ impl Report {
             .new_file("dump.dmp")
             .and_then(|file| DumpFile::new(file, time_s, MINIDUMP_FLAGS))
             .and_then(|dump| {
-                let writer = DumpWriter::new(&snapshot, dump, &mut self.soft_errors);
+                let writer = DumpWriter::new(&snapshot, dump, self.deadline, &mut self.soft_errors);
                 writer.write(&crash, python, &labels).finish()
             });
         drop(snapshot);
+        if size.is_err() {
+            self.entry.remove("dump.dmp");
+        }
         if let Some(size) = self.soft_errors.keep(size, "dump_not_written", "dump.dmp") {
             let dump = json!({"file": "dump.dmp", "size_bytes": size, "kind": "mini"});
             self.document.set("dump", dump);
@@ -179,6 +204,10 @@ impl Report {
         let mut list = Vec::new();
         for path in std::mem::take(&mut self.attachments) {
             let place = path.display().to_string();
+            if self.deadline.is_some_and(|at| Instant::now() >= at) {
+                self.soft_errors.add("budget_spent", place, "no time was left to copy it");
+                continue;
+            }
             let copied = self.entry.attach(&path);
             let copied = self.soft_errors.keep(copied, "attachment_not_copied", place);
             list.extend(copied.map(|attachment| attachment_document(&attachment)));

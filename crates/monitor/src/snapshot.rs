@@ -1,5 +1,7 @@
 //! A stopped process as the dump writer sees it, the same on every operating system.
 
+use std::ops::Range;
+
 use lastwords_format::context::amd64::Registers;
 use lastwords_format::streams::exception::Access;
 use lastwords_format::streams::linux_dso_debug::DsoDebug;
@@ -66,6 +68,10 @@ pub trait ProcessSnapshot {
     /// The part of a thread's stack that belongs into a dump, `None` when `stack_pointer` is
     /// in no readable region: start (with what the ABI keeps below the stack pointer), end.
     fn stack_bounds(&self, stack_pointer: u64) -> Option<(u64, u64)>;
+
+    /// What must not be written as it stands, because secrets may be in it: the process's
+    /// arguments and environment.
+    fn private(&self) -> &[Range<u64>];
 
     /// Its modules, the main executable first.
     fn modules(&self, soft_errors: &mut SoftErrors) -> Vec<Module>;

@@ -77,6 +77,26 @@ impl Entry {
         }
     }
 
+    /// Takes room on the disk for a later [`Entry::replace_file`], which gives it back: what is
+    /// written in between cannot use it up. Best effort.
+    pub fn reserve(&self, name: &str, size: usize) {
+        let unfinished = format!("{name}.part");
+        let taken = self.new_file(&unfinished).and_then(|mut file| file.write_all(&vec![0; size]));
+        if taken.is_err() {
+            fs::remove_file(self.path(&unfinished)).ok();
+        }
+    }
+
+    /// Removes a file of the report, if it is there.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).ok();
+    }
+
+    /// Gives the report up; what was written of it stays.
+    pub fn abandon(self) {
+        fs::remove_dir(self.path("")).ok();
+    }
+
     /// Copies the end of a file into `attachments/`. Only regular files; never waits.
     ///
     /// # Errors
@@ -95,7 +115,8 @@ impl Entry {
             source.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let file = self.free_name(&safe_name(&name));
         let mut to = self.new_file(&file)?;
-        let size_bytes = io::copy(&mut from.take(ATTACHMENT_BYTES), &mut to)?;
+        let size_bytes = io::copy(&mut from.take(ATTACHMENT_BYTES), &mut to)
+            .inspect_err(|_| self.remove(&file))?;
         Ok(Attachment { name, file, size_bytes, is_cut })
     }
 
@@ -122,6 +143,8 @@ impl Entry {
 pub fn sync(report: &Path) {
     let Ok(entries) = fs::read_dir(report) else { return };
     let files = entries.flatten().map(|entry| entry.path());
+    let attachments = fs::read_dir(report.join("attachments")).into_iter().flatten().flatten();
+    let files = files.chain(attachments.map(|entry| entry.path()));
     for path in files.chain([report.to_owned()]).chain(report.parent().map(Path::to_owned)) {
         File::open(path).and_then(|file| file.sync_all()).ok();
     }

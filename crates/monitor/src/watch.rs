@@ -51,7 +51,15 @@ impl Watch {
     pub fn run(&self) {
         loop {
             match self.next_event() {
-                Ok(Event::Crash(request)) => self.on_crash(&request),
+                Ok(Event::Crash(request)) => {
+                    self.on_crash(&request);
+                    // A thread that did not stop in time would stop later, for ever. It cannot
+                    // be let go while it runs, except by our end; the handler starts another
+                    // monitor for the next crash.
+                    if sys::has_tracees() {
+                        return;
+                    }
+                }
                 Ok(Event::Unknown) => {}
                 Ok(Event::End) | Err(_) => return,
             }

@@ -1,6 +1,7 @@
 //! From a snapshot to a dump: the streams in the order of their worth, the safe ones first.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use lastwords_format::Location;
 use lastwords_format::Sink;
@@ -19,6 +20,9 @@ use crate::soft_errors::SoftErrors;
 
 /// Most bytes of one stack; what is cut off is the oldest end.
 const MOST_STACK: u64 = 2 * 1024 * 1024;
+/// Most bytes of all stacks together; after that, only the newest end of each is kept.
+const MOST_STACKS: u64 = 256 * 1024 * 1024;
+const LEAST_STACK: u64 = 16 * 1024;
 /// Memory before and behind the faulting instruction.
 const CODE_WINDOW: u64 = 256;
 /// Memory before and behind what a register of the crashing thread points to.
@@ -44,7 +48,9 @@ pub struct Labels {
 pub struct DumpWriter<'a> {
     snapshot: &'a dyn ProcessSnapshot,
     dump: DumpFile,
+    deadline: Option<Instant>,
     soft_errors: &'a mut SoftErrors,
+    stacks_left: u64,
     memory: Vec<MemoryRange>,
     wanted: Vec<Range<u64>>,
 }
@@ -52,13 +58,23 @@ pub struct DumpWriter<'a> {
 type StreamResult = std::io::Result<()>;
 
 impl<'a> DumpWriter<'a> {
-    /// Writes into a file that holds only its header yet.
+    /// Writes into a file that holds only its header yet. After `deadline` no further stream is
+    /// begun.
     pub fn new(
         snapshot: &'a dyn ProcessSnapshot,
         dump: DumpFile,
+        deadline: Option<Instant>,
         soft_errors: &'a mut SoftErrors,
     ) -> Self {
-        Self { snapshot, dump, soft_errors, memory: Vec::new(), wanted: Vec::new() }
+        Self {
+            snapshot,
+            dump,
+            deadline,
+            soft_errors,
+            stacks_left: MOST_STACKS,
+            memory: Vec::new(),
+            wanted: Vec::new(),
+        }
     }
 
     /// Writes every stream that can be had, and gives the finished file back. A failed stream
@@ -83,12 +99,21 @@ impl<'a> DumpWriter<'a> {
         self.step("memory info", Self::memory_info);
         self.step("linux", Self::platform_streams);
         self.step("dso debug", Self::dso_debug);
+        // The list of what is missing is the last, whatever the time.
+        self.deadline = None;
         self.step("soft errors", Self::soft_errors);
         self.dump
     }
 
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
     fn step(&mut self, stream: &str, write: impl FnOnce(&mut Self) -> StreamResult) {
-        if let Err(error) = write(self) {
+        if self.is_late() {
+            let place = format!("stream {stream}");
+            self.soft_errors.add("budget_spent", place, "no time was left to write it");
+        } else if let Err(error) = write(self) {
             self.soft_errors.add("stream_not_written", format!("stream {stream}"), error);
         }
     }
@@ -129,11 +154,13 @@ impl<'a> DumpWriter<'a> {
             return Ok(MemoryRange { start: stack_pointer, data: Location::default() });
         };
         let length = end.saturating_sub(start);
-        if length > MOST_STACK {
-            let message = format!("{length} bytes deep, cut after {MOST_STACK}");
+        let most = if self.is_late() { 0 } else { self.stacks_left.clamp(LEAST_STACK, MOST_STACK) };
+        if length > most {
+            let message = format!("{length} bytes deep, cut after {most}");
             self.soft_errors.add("stack_cut", place(), message);
         }
-        let bytes = read_available(self.snapshot.memory(), start, length.min(MOST_STACK));
+        let bytes = read_available(self.snapshot.memory(), start, length.min(most));
+        self.stacks_left = self.stacks_left.saturating_sub(length.min(most));
         if bytes.is_empty() {
             self.soft_errors.add("stack_not_read", place(), format!("nothing at {start:#x}"));
         }
@@ -223,10 +250,15 @@ impl<'a> DumpWriter<'a> {
     /// Appends what is wanted and not yet there, then the list of all memory in the dump.
     fn memory(&mut self) -> StreamResult {
         let end = |range: &MemoryRange| range.start.saturating_add(range.data.size.into());
-        let taken = ranges::merged(self.memory.iter().map(|r| r.start..end(r)).collect());
+        let taken = self.memory.iter().map(|r| r.start..end(r));
+        let taken = ranges::merged(taken.chain(self.snapshot.private().iter().cloned()).collect());
         let wanted = ranges::merged(std::mem::take(&mut self.wanted));
         let mut unreadable = 0_usize;
         for range in ranges::without(&wanted, &taken) {
+            if self.is_late() {
+                self.soft_errors.add("budget_spent", "stream memory", "memory was left out");
+                break;
+            }
             let length = range.end.saturating_sub(range.start);
             let bytes = read_available(self.snapshot.memory(), range.start, length);
             if bytes.is_empty() {

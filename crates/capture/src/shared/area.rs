@@ -5,8 +5,8 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::{
-    AREA_SIZE, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, SLOT_COUNT, SLOT_KEY, SLOT_SIZE,
-    SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
+    AREA_SIZE, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, PRIVATE_OFFSET, SLOT_COUNT,
+    SLOT_KEY, SLOT_SIZE, SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
 };
 
 /// The area, mapped for writing in the observed process.
@@ -27,8 +27,11 @@ pub(crate) fn copy_of_area(base: *const u8) -> Option<c_int> {
     unsafe {
         let fd = libc::memfd_create(c"lastwords".as_ptr(), libc::MFD_CLOEXEC);
         let written = libc::write(fd, base.cast(), AREA_SIZE);
-        let is_whole = usize::try_from(written) == Ok(AREA_SIZE);
-        is_whole.then(|| crate::spawn::move_up(fd))
+        if usize::try_from(written) == Ok(AREA_SIZE) {
+            return Some(crate::spawn::move_up(fd));
+        }
+        libc::close(fd);
+        None
     }
 }
 
@@ -51,7 +54,12 @@ fn memory_file() -> io::Result<c_int> {
         libc::ftruncate(fd, size) == 0
             && libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW) == 0
     };
-    if is_ready { Ok(fd) } else { last_error() }
+    if is_ready {
+        return Ok(fd);
+    }
+    let error = last_error();
+    crate::sys::close(fd);
+    error
 }
 
 fn map(fd: c_int, at: *mut u8) -> io::Result<*mut u8> {
@@ -139,6 +147,14 @@ impl Area {
     pub(crate) fn set_python(&self, runtime_address: u64, python_version: u32) {
         self.write(12, &python_version.to_ne_bytes());
         self.write(16, &runtime_address.to_ne_bytes());
+    }
+
+    /// Stores where arguments and environment stand: start, end, start, end.
+    pub(crate) fn set_private(&self, bounds: [u64; 4]) {
+        for (index, bound) in bounds.iter().enumerate() {
+            let offset = PRIVATE_OFFSET.wrapping_add(index.wrapping_mul(8));
+            self.write(offset, &bound.to_ne_bytes());
+        }
     }
 
     /// Stores the configuration; false when it is too long.

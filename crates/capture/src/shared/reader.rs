@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::{
-    CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, SLOT_COUNT, SLOT_KEY, SLOT_VALUE,
-    VALUE_SIZE, VERSION, slot_offset,
+    CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, PRIVATE_OFFSET, SLOT_COUNT, SLOT_KEY,
+    SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
 };
 
 /// One annotation as the monitor reads it.
@@ -58,6 +59,17 @@ impl AreaReader {
         let version = u32::from_ne_bytes(self.read(12).ok()?);
         let address = u64::from_ne_bytes(self.read(16).ok()?);
         (version != 0 && address != 0).then_some((address, version))
+    }
+
+    /// Where the process's arguments and environment stand, as it knew at its start.
+    #[must_use]
+    pub fn private_ranges(&self) -> Vec<Range<u64>> {
+        let bound = |index: usize| {
+            let offset = PRIVATE_OFFSET.saturating_add(index.saturating_mul(8));
+            self.read(offset).map_or(0, u64::from_ne_bytes)
+        };
+        let ranges = [bound(0)..bound(1), bound(2)..bound(3)];
+        ranges.into_iter().filter(|range| range.start != 0).collect()
     }
 
     /// The configuration, JSON.

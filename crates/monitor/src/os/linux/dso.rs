@@ -3,6 +3,8 @@
 //! `r_debug`: i32 version, 4 bytes padding, u64 map, u64 brk, i32 state, 4 bytes padding,
 //! u64 ldbase. `link_map`: u64 addr, u64 name, u64 ld, u64 next, u64 prev.
 
+use std::collections::HashSet;
+
 use lastwords_format::Reader;
 use lastwords_format::streams::linux_dso_debug::{DsoDebug, LinkMapEntry};
 use lastwords_pyframes::Memory;
@@ -60,7 +62,8 @@ fn debug_pointer(dynamic: &[u8]) -> Option<u64> {
 fn walk(memory: &dyn Memory, first: u64) -> Vec<LinkMapEntry> {
     let mut libraries = Vec::new();
     let mut next = first;
-    while next != 0 && libraries.len() < MOST_LIBRARIES {
+    let mut seen = HashSet::new();
+    while next != 0 && libraries.len() < MOST_LIBRARIES && seen.insert(next) {
         let Some((entry, following)) = entry(memory, next) else { break };
         libraries.push(entry);
         next = following;

@@ -113,7 +113,8 @@ impl Image {
     pub(crate) fn size(&self, base: u64) -> u64 {
         let loads = self.headers.iter().filter(|header| header.kind == PT_LOAD);
         let ends = loads.map(|header| self.loaded(header).saturating_add(header.memory_size));
-        ends.max().unwrap_or(base).saturating_sub(base).next_multiple_of(4096)
+        let size = ends.max().unwrap_or(base).saturating_sub(base);
+        size.checked_next_multiple_of(4096).unwrap_or(u64::MAX)
     }
 
     /// Address and size of the dynamic section.

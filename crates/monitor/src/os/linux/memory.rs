@@ -19,37 +19,47 @@ const PAGE: u64 = 4096;
 enum Way {
     /// `process_vm_readv(2)`.
     VmRead,
-    /// `/proc/PID/mem`.
+    /// `/proc/TID/mem`.
     ProcMem(File),
     /// The crashing thread sends it: works without any permission.
     Served(RefCell<Served>),
 }
 
-/// Memory of one process.
+/// Memory of one process, reached through one of its threads.
 #[derive(Debug)]
 pub struct ProcessMemory {
-    pid: i32,
+    tid: i32,
     way: Way,
 }
 
 impl ProcessMemory {
-    /// Chooses the way by reading one byte at `probe`, an address that is known to be
-    /// readable. `socket` leads to the crashing thread. The last way is taken without a try.
+    /// Chooses the way by trying to read one byte at `probe`. `tid` is any living thread of the
+    /// process; `socket` leads to the crashing thread. The last way is taken without a try.
+    ///
+    /// `probe` need not be mapped: after a stack overflow the stack pointer is not. The kernel
+    /// checks the permission first, so "nothing is mapped there" means that reading is allowed.
     #[must_use]
-    pub fn open(pid: i32, probe: u64, socket: Option<OwnedFd>) -> Self {
-        let by_call = Self { pid, way: Way::VmRead };
-        if by_call.read(probe, &mut [0]).is_ok() {
+    pub fn open(tid: i32, probe: u64, socket: Option<OwnedFd>) -> Self {
+        let by_call = Self { tid, way: Way::VmRead };
+        if by_call.is_allowed(probe, &[libc::EFAULT]) {
             return by_call;
         }
-        if let Ok(file) = File::open(format!("/proc/{pid}/mem")) {
-            let by_file = Self { pid, way: Way::ProcMem(file) };
-            if by_file.read(probe, &mut [0]).is_ok() {
+        if let Ok(file) = File::open(format!("/proc/{tid}/mem")) {
+            let by_file = Self { tid, way: Way::ProcMem(file) };
+            if by_file.is_allowed(probe, &[libc::EIO, libc::EINVAL]) {
                 return by_file;
             }
         }
         match socket {
-            Some(socket) => Self { pid, way: Way::Served(RefCell::new(Served::new(socket))) },
+            Some(socket) => Self { tid, way: Way::Served(RefCell::new(Served::new(socket))) },
             None => by_call,
+        }
+    }
+
+    fn is_allowed(&self, probe: u64, not_mapped: &[i32]) -> bool {
+        match self.try_read(probe, &mut [0]) {
+            Ok(()) => true,
+            Err(error) => error.raw_os_error().is_some_and(|errno| not_mapped.contains(&errno)),
         }
     }
 
@@ -65,7 +75,7 @@ impl ProcessMemory {
 
     fn try_read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
         match &self.way {
-            Way::VmRead => sys::vm_read(self.pid, address, buffer),
+            Way::VmRead => sys::vm_read(self.tid, address, buffer),
             Way::ProcMem(file) => file.read_exact_at(buffer, address),
             Way::Served(served) => served.borrow_mut().read(address, buffer),
         }
@@ -149,5 +159,40 @@ impl Served {
         }
         piece.copy_from_slice(bytes);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_pid() -> i32 {
+        i32::try_from(std::process::id()).unwrap()
+    }
+
+    #[test]
+    fn a_stack_pointer_that_points_nowhere_does_not_cost_the_memory() {
+        for probe in [0, 0x10, 0xDEAD_0000, 0x8000_0000_0000_0000, u64::MAX] {
+            let memory = ProcessMemory::open(own_pid(), probe, None);
+            assert_eq!(memory.way(), "process_vm_readv", "probe {probe:#x}");
+            let value = 0x1122_3344_u32;
+            let address = u64::try_from((&raw const value).addr()).unwrap();
+            assert_eq!(read_available(&memory, address, 4), value.to_ne_bytes());
+        }
+    }
+
+    #[test]
+    fn memory_of_a_file_that_says_eio_counts_as_reachable() {
+        let file = File::open("/proc/self/mem").unwrap();
+        let memory = ProcessMemory { tid: own_pid(), way: Way::ProcMem(file) };
+        assert!(memory.is_allowed(0x10, &[libc::EIO, libc::EINVAL]));
+        assert!(memory.is_allowed(u64::MAX, &[libc::EIO, libc::EINVAL]), "no file offset");
+        assert!(!memory.is_allowed(0x10, &[libc::EPERM]));
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_read_as_nothing() {
+        let memory = ProcessMemory::open(i32::MAX, 0x1000, None);
+        assert!(read_available(&memory, 0x1000, 1 << 20).is_empty());
     }
 }

@@ -10,6 +10,7 @@ mod stop;
 pub(crate) mod sys;
 mod x86_64;
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use lastwords_capture::protocol::CrashRequest;
@@ -48,28 +49,37 @@ pub struct LinuxSnapshot {
     regions: Vec<Region>,
     memory: ProcessMemory,
     auxv: AuxiliaryVector,
-    argument_start: Option<u64>,
+    /// The crashing thread: as long as it waits, `/proc` and memory can be read through it, also
+    /// when the main thread has ended.
+    tid: i32,
+    private: Vec<Range<u64>>,
     stopped: StoppedThreads,
 }
 
 impl LinuxSnapshot {
     /// Stops the process and reads registers and address space. `socket` leads to the crashing
-    /// thread, which serves its memory where nothing else is allowed.
+    /// thread, which serves its memory where nothing else is allowed. `private` is what the
+    /// process itself knew of where its arguments and environment stand.
+    ///
+    /// The crashing thread is not stopped: it waits in the handler, below the frames of the
+    /// fault, and has to see when its budget is over, whatever becomes of us.
     #[must_use]
     pub fn take(
         request: &CrashRequest,
         socket: Option<OwnedFd>,
+        private: Vec<Range<u64>>,
         soft_errors: &mut SoftErrors,
     ) -> (Self, Crash) {
-        let pid = request.pid;
-        let stopped = StoppedThreads::stop(pid, soft_errors);
-        let crash = crash(request, &stopped);
-        let memory = ProcessMemory::open(pid, crash.registers.rsp, socket);
+        let (pid, tid) = (request.pid, request.tid);
+        let stopped = StoppedThreads::stop_others(pid, tid, soft_errors);
+        let crash = crash(request);
+        let memory = ProcessMemory::open(tid, crash.registers.rsp, socket);
         let threads = threads(pid, &stopped, &crash, soft_errors);
-        let maps = procfs::read_bounded(&format!("/proc/{pid}/maps"));
-        let maps = soft_errors.keep(maps, "address_space_unknown", format!("/proc/{pid}/maps"));
+        let maps = procfs::maps(tid, soft_errors);
+        let maps = soft_errors.keep(maps, "address_space_unknown", format!("/proc/{tid}/maps"));
         let mappings = maps::parse(&String::from_utf8_lossy(&maps.unwrap_or_default()));
-        let auxv = soft_errors.keep(AuxiliaryVector::read(pid), "file_not_read", "auxv");
+        let auxv = soft_errors.keep(AuxiliaryVector::read(tid), "file_not_read", "auxv");
+        let private = [private, procfs::private_ranges(tid)].concat();
         let snapshot = Self {
             pid,
             threads,
@@ -77,10 +87,18 @@ impl LinuxSnapshot {
             mappings,
             memory,
             auxv: auxv.unwrap_or_default(),
-            argument_start: procfs::argument_start(pid),
+            tid,
+            private,
             stopped,
         };
         (snapshot, crash)
+    }
+
+    /// Arguments and environment stand at the top of the main thread's stack; they are written
+    /// elsewhere, scrubbed. Gives the end of what stands below them.
+    fn public_end(&self, start: u64, end: u64) -> u64 {
+        let starts = self.private.iter().map(|range| range.start);
+        starts.filter(|private| (start..end).contains(private)).min().unwrap_or(end)
     }
 }
 
@@ -88,14 +106,7 @@ fn unsigned(id: i32) -> u32 {
     u32::try_from(id).unwrap_or(0)
 }
 
-fn crash(request: &CrashRequest, stopped: &StoppedThreads) -> Crash {
-    // The kernel's signal frame has no FS base; the thread still stands in the handler, with
-    // the same one.
-    let fs_base = stopped
-        .is_stopped(request.tid)
-        .then(|| sys::ptrace_registers(request.tid).ok())
-        .flatten()
-        .map_or(0, |registers| registers.fs_base);
+fn crash(request: &CrashRequest) -> Crash {
     let (signal, code) = (request.signal(), request.code());
     Crash {
         thread_id: unsigned(request.tid),
@@ -103,7 +114,7 @@ fn crash(request: &CrashRequest, stopped: &StoppedThreads) -> Crash {
         code,
         address: signal_names::has_address(signal, code).then(|| request.fault_address()),
         access: x86_64::access(request),
-        registers: x86_64::from_request(request, fs_base),
+        registers: x86_64::from_request(request),
     }
 }
 
@@ -163,7 +174,7 @@ impl ProcessSnapshot for LinuxSnapshot {
     fn stack_bounds(&self, stack_pointer: u64) -> Option<(u64, u64)> {
         let low = stack_pointer.checked_sub(RED_ZONE)?;
         if self.mappings.is_empty() {
-            return Some((low, low.checked_add(BLIND_STACK)?));
+            return Some((low, self.public_end(low, low.checked_add(BLIND_STACK)?)));
         }
         let readable = |mapping: &&Mapping| mapping.region.is_readable;
         let holds = |mapping: &&Mapping| mapping.contains(stack_pointer);
@@ -172,11 +183,12 @@ impl ProcessSnapshot for LinuxSnapshot {
             let distance = above.region.start.checked_sub(stack_pointer)?;
             (above.region.is_readable && distance <= MOST_OVERFLOW).then_some(above)
         })?;
-        // Arguments and environment stand at the top of the main thread's stack; they are
-        // written elsewhere, scrubbed.
-        let arguments = self.argument_start.filter(|start| stack.contains(*start));
-        let end = arguments.unwrap_or(stack.end());
-        Some((low.max(stack.region.start), end)).filter(|(start, end)| start < end)
+        let start = low.max(stack.region.start);
+        Some((start, self.public_end(start, stack.end()))).filter(|(start, end)| start < end)
+    }
+
+    fn private(&self) -> &[Range<u64>] {
+        &self.private
     }
 
     fn modules(&self, soft_errors: &mut SoftErrors) -> Vec<Module> {
@@ -192,7 +204,7 @@ impl ProcessSnapshot for LinuxSnapshot {
     }
 
     fn platform_streams(&self, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {
-        procfs::streams(self.pid, soft_errors)
+        procfs::streams(self.pid, self.tid, soft_errors)
     }
 
     fn dso_debug(&self, memory: &dyn Memory, soft_errors: &mut SoftErrors) -> Option<DsoDebug> {

@@ -10,6 +10,10 @@ use crate::soft_errors::SoftErrors;
 /// Name that debuggers know the kernel's own module by.
 const VDSO_NAME: &str = "linux-gate.so";
 
+const MOST_MODULES: usize = 8192;
+/// Mappings that one image can have.
+const MOST_MAPPINGS: usize = 1024;
+
 /// All ELF images mapped from their start, the one that holds `entry` (the program's entry
 /// point) first.
 pub(crate) fn read(
@@ -23,7 +27,12 @@ pub(crate) fn read(
         .enumerate()
         .filter(|(_, mapping)| can_start_image(mapping))
         .filter_map(|(index, mapping)| module(mappings, index, mapping, memory, soft_errors))
+        .take(MOST_MODULES.saturating_add(1))
         .collect();
+    if modules.len() > MOST_MODULES {
+        modules.truncate(MOST_MODULES);
+        soft_errors.add("modules_cut", "modules", format!("more than {MOST_MODULES}"));
+    }
     let is_main = |module: &Module| {
         entry.is_some_and(|entry| entry.wrapping_sub(module.base) < u64::from(module.size))
     };
@@ -55,13 +64,19 @@ fn module(
     let image = Image::read(memory, base)?;
     // The file's own mappings say how much is really there; a file opened as data is mapped
     // once and without code.
-    let own = mappings.get(index..)?.iter().take_while(|m| m.file == first.file);
+    let behind = mappings.get(index..)?;
+    let own = behind.iter().take(MOST_MAPPINGS).take_while(|m| m.file == first.file);
     let end = own.clone().map(Mapping::end).max()?;
     let is_code = own.clone().any(|m| m.region.is_executable);
     if !is_code {
         return None;
     }
-    let size = image.size(base).max(end.saturating_sub(base));
+    // The headers are the process's own memory and may claim anything: nothing reaches into
+    // the next file.
+    let is_other = |m: &&Mapping| m.file.1 != 0 && m.file != first.file;
+    let limit = behind.iter().take(MOST_MAPPINGS).find(is_other).map(|m| m.region.start);
+    let claimed = base.saturating_add(image.size(base)).min(limit.unwrap_or(u64::MAX));
+    let size = claimed.max(end).saturating_sub(base);
     let path = if first.path == "[vdso]" { VDSO_NAME } else { without_deleted_mark(&first.path) };
     let build_id = image.build_id(memory).or_else(|| {
         soft_errors.add("module_without_build_id", path, "identified by a hash of its code");

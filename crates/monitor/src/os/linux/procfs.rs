@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 
 use lastwords_format::streams::misc_info::ProcessTimes;
 use lastwords_format::streams::stream_type;
@@ -12,6 +13,9 @@ use crate::soft_errors::SoftErrors;
 
 /// Most bytes of one file.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
+/// Most bytes of a list of mappings: 65,530 of them (the default of `vm.max_map_count`) take
+/// about 6 MiB, and the stacks stand at the end.
+const MOST_MAPS_BYTES: u64 = 64 * 1024 * 1024;
 const AT_PHDR: u64 = 3;
 const AT_PHNUM: u64 = 5;
 const AT_ENTRY: u64 = 9;
@@ -20,6 +24,19 @@ const AT_ENTRY: u64 = 9;
 pub(crate) fn read_bounded(path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The `maps` file of a thread, whole lines only.
+pub(crate) fn maps(tid: i32, soft_errors: &mut SoftErrors) -> io::Result<Vec<u8>> {
+    let path = format!("/proc/{tid}/maps");
+    let mut bytes = Vec::new();
+    File::open(&path)?.take(MOST_MAPS_BYTES).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == MOST_MAPS_BYTES {
+        soft_errors.add("file_cut", path, "longer than 64 MiB");
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        bytes.truncate(end);
+    }
     Ok(bytes)
 }
 
@@ -51,9 +68,9 @@ impl AuxiliaryVector {
     }
 }
 
-/// Fields of `/proc/PID/stat` behind the name in parentheses; index 0 is field 3, the state.
-fn stat_fields(pid: i32) -> io::Result<Vec<String>> {
-    let text = String::from_utf8_lossy(&read_bounded(&format!("/proc/{pid}/stat"))?).into_owned();
+/// Fields of a `stat` file behind the name in parentheses; index 0 is field 3, the state.
+fn stat_fields(path: &str) -> io::Result<Vec<String>> {
+    let text = String::from_utf8_lossy(&read_bounded(path)?).into_owned();
     let tail = text.rsplit_once(')').map_or("", |(_, tail)| tail);
     Ok(tail.split_whitespace().map(str::to_owned).collect())
 }
@@ -62,15 +79,23 @@ fn number(fields: &[String], field: usize) -> Option<u64> {
     fields.get(field.checked_sub(3)?)?.parse().ok()
 }
 
-/// Where the arguments and the environment stand, at the top of the main thread's stack:
-/// field 48, `arg_start`.
-pub(crate) fn argument_start(pid: i32) -> Option<u64> {
-    number(&stat_fields(pid).ok()?, 48).filter(|address| *address != 0)
+/// The state letter of a thread; `None` when it is gone.
+pub(crate) fn thread_state(pid: i32, tid: i32) -> Option<char> {
+    stat_fields(&format!("/proc/{pid}/task/{tid}/stat")).ok()?.first()?.chars().next()
+}
+
+/// Where the arguments and the environment stand, usually at the top of the main thread's
+/// stack: fields 48 to 51, `arg_start`, `arg_end`, `env_start`, `env_end`. Empty when they are
+/// not told.
+pub(crate) fn private_ranges(tid: i32) -> Vec<Range<u64>> {
+    let fields = stat_fields(&format!("/proc/{tid}/stat")).unwrap_or_default();
+    let range = |first| Some(number(&fields, first)?..number(&fields, first.saturating_add(1))?);
+    [range(48), range(50)].into_iter().flatten().filter(|range| range.start != 0).collect()
 }
 
 /// Start and CPU times: fields 14, 15 and 22, in clock ticks.
 pub(crate) fn times(pid: i32) -> io::Result<ProcessTimes> {
-    let fields = stat_fields(pid)?;
+    let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
     // SAFETY: asks the C library for a constant.
     let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
     let seconds = |field| {
@@ -102,24 +127,28 @@ pub(crate) fn thread_name(pid: i32, tid: i32) -> Option<String> {
 type Change = fn(&[u8]) -> Vec<u8>;
 
 /// The usual Linux streams, scrubbed.
-pub(crate) fn streams(pid: i32, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {
+///
+/// `tid` is the thread whose view is taken: the main thread may have ended.
+pub(crate) fn streams(pid: i32, tid: i32, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {
     let plain: Change = <[u8]>::to_vec;
     let of_process = [
-        (stream_type::LINUX_PROC_STATUS, "status", plain),
-        (stream_type::LINUX_MAPS, "maps", plain),
-        (stream_type::LINUX_AUXV, "auxv", plain),
-        (stream_type::LINUX_CMD_LINE, "cmdline", scrub::command_line),
-        (stream_type::LINUX_ENVIRON, "environ", scrub::environment),
+        (stream_type::LINUX_PROC_STATUS, pid, "status", plain),
+        (stream_type::LINUX_AUXV, tid, "auxv", plain),
+        (stream_type::LINUX_CMD_LINE, tid, "cmdline", scrub::command_line),
+        (stream_type::LINUX_ENVIRON, tid, "environ", scrub::environment),
     ];
     let mut sources: Vec<(u32, String, Change)> = of_process
         .into_iter()
-        .map(|(kind, name, change)| (kind, format!("/proc/{pid}/{name}"), change))
+        .map(|(kind, id, name, change)| (kind, format!("/proc/{id}/{name}"), change))
         .collect();
     sources.push((stream_type::LINUX_CPU_INFO, "/proc/cpuinfo".to_owned(), plain));
     let release = ["/etc/lsb-release", "/etc/os-release"];
     let release = release.into_iter().find(|path| std::path::Path::new(path).exists());
     sources.extend(release.map(|path| (stream_type::LINUX_LSB_RELEASE, path.to_owned(), plain)));
     let mut streams = Vec::new();
+    let maps = maps(tid, soft_errors);
+    let maps = soft_errors.keep(maps, "file_not_read", format!("/proc/{tid}/maps"));
+    streams.extend(maps.map(|bytes| (stream_type::LINUX_MAPS, bytes)));
     for (kind, path, change) in sources {
         let bytes = soft_errors.keep(read_bounded(&path), "file_not_read", &path);
         streams.extend(bytes.map(|bytes| (kind, change(&bytes))));
@@ -195,7 +224,10 @@ mod tests {
     fn facts_of_this_very_process_can_be_read() {
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(times(pid).unwrap().create_s > 1_500_000_000);
-        assert!(argument_start(pid).is_some());
+        let private = private_ranges(pid);
+        assert_eq!(private.len(), 2);
+        let word = |at: u64| usize::try_from(at).unwrap();
+        assert!(private.iter().all(|range| word(range.start) < word(range.end)));
         let auxv = AuxiliaryVector::read(pid).unwrap();
         assert!(auxv.entry().is_some() && auxv.program_headers().is_some());
     }

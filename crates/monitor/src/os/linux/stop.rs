@@ -1,5 +1,6 @@
 //! Stopping all threads of a process with ptrace, and letting them go.
 
+use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -28,16 +29,22 @@ pub(crate) struct StoppedThreads {
 }
 
 impl StoppedThreads {
-    /// Stops every thread of `pid`, also those that start meanwhile.
-    pub(crate) fn stop(pid: i32, soft_errors: &mut SoftErrors) -> Self {
+    /// Stops every thread of `pid` but one, also those that start meanwhile.
+    pub(crate) fn stop_others(pid: i32, crashing: i32, soft_errors: &mut SoftErrors) -> Self {
         let mut stopped = Self { traced: Vec::new(), is_allowed: true };
         let deadline = Instant::now().checked_add(STOP_BUDGET);
         for _ in 0..MOST_ROUNDS {
-            let new = stopped.seize_new(pid, soft_errors);
-            stopped.wait(deadline, soft_errors);
+            let mut ids = thread_ids(pid);
+            ids.retain(|tid| *tid != crashing);
+            let new = stopped.seize_new(pid, &ids, soft_errors);
+            stopped.wait(deadline);
             if new == 0 || !stopped.is_allowed {
                 break;
             }
+        }
+        stopped.note_running(soft_errors);
+        if stopped.traced.is_empty() && stopped.is_allowed {
+            stopped.try_alone(pid, crashing, soft_errors);
         }
         stopped
     }
@@ -47,35 +54,53 @@ impl StoppedThreads {
         self.traced.iter().any(|thread| thread.tid == tid && thread.signal.is_some())
     }
 
+    /// Whether tracing is allowed is not known when there was nobody else to trace: stops the
+    /// crashing thread for a moment.
+    fn try_alone(&mut self, pid: i32, crashing: i32, soft_errors: &mut SoftErrors) {
+        self.seize_new(pid, &[crashing], soft_errors);
+        self.wait(Instant::now().checked_add(STOP_BUDGET));
+        for thread in self.traced.drain(..) {
+            sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
+        }
+    }
+
     /// Seizes threads not seen yet; returns how many.
-    fn seize_new(&mut self, pid: i32, soft_errors: &mut SoftErrors) -> usize {
-        let mut new = 0_usize;
-        for tid in thread_ids(pid) {
-            let is_known = self.traced.iter().any(|thread| thread.tid == tid);
-            if is_known || self.traced.len() >= MOST_THREADS {
-                continue;
-            }
+    fn seize_new(&mut self, pid: i32, ids: &[i32], soft_errors: &mut SoftErrors) -> usize {
+        let known: HashSet<i32> = self.traced.iter().map(|thread| thread.tid).collect();
+        let mut new: Vec<i32> = ids.iter().copied().filter(|tid| !known.contains(tid)).collect();
+        new.dedup();
+        let room = MOST_THREADS.saturating_sub(self.traced.len());
+        if new.len() > room {
+            let left_out = new.len().saturating_sub(room);
+            let message = format!("{left_out} threads beyond {MOST_THREADS} run on");
+            soft_errors.add("threads_cut", "threads", message);
+            new.truncate(room);
+        }
+        let before = self.traced.len();
+        for tid in new {
             match sys::ptrace_seize(tid).and_then(|()| sys::ptrace_interrupt(tid)) {
-                Ok(()) => {
-                    self.traced.push(Traced { tid, signal: None });
-                    new = new.saturating_add(1);
-                }
+                Ok(()) => self.traced.push(Traced { tid, signal: None }),
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                // What has ended but was not yet taken away answers EPERM: a main thread that
+                // left by pthread_exit(), or a thread on its last steps.
+                Err(_) if has_ended(pid, tid) => {}
                 Err(error) => {
-                    self.is_allowed = false;
                     soft_errors.add(
                         "thread_not_traced",
                         format!("thread {tid}"),
                         not_traced(&error),
                     );
-                    return new;
+                    if self.traced.is_empty() {
+                        self.is_allowed = false;
+                        break;
+                    }
                 }
             }
         }
-        new
+        self.traced.len().saturating_sub(before)
     }
 
-    fn wait(&mut self, deadline: Option<Instant>, soft_errors: &mut SoftErrors) {
+    fn wait(&mut self, deadline: Option<Instant>) {
         loop {
             for thread in self.traced.iter_mut().filter(|thread| thread.signal.is_none()) {
                 match sys::wait_thread(thread.tid) {
@@ -85,19 +110,25 @@ impl StoppedThreads {
                 }
             }
             self.traced.retain(|thread| thread.tid != 0);
-            if self.traced.iter().all(|thread| thread.signal.is_some()) {
+            let is_complete = self.traced.iter().all(|thread| thread.signal.is_some());
+            if is_complete || deadline.is_none_or(|at| Instant::now() >= at) {
                 return;
-            }
-            if deadline.is_none_or(|at| Instant::now() >= at) {
-                break;
             }
             std::thread::sleep(Duration::from_micros(50));
         }
+    }
+
+    fn note_running(&self, soft_errors: &mut SoftErrors) {
         for thread in self.traced.iter().filter(|thread| thread.signal.is_none()) {
             let place = format!("thread {}", thread.tid);
             soft_errors.add("thread_not_stopped", place, "it did not stop within 500 ms");
         }
     }
+}
+
+/// Whether a thread is dead, although it may still have an entry in `/proc`.
+fn has_ended(pid: i32, tid: i32) -> bool {
+    !matches!(super::procfs::thread_state(pid, tid), Some(state) if !"ZXx".contains(state))
 }
 
 fn not_traced(error: &io::Error) -> String {
@@ -110,7 +141,7 @@ fn not_traced(error: &io::Error) -> String {
 impl Drop for StoppedThreads {
     fn drop(&mut self) {
         for thread in &self.traced {
-            // A thread that never stopped cannot be detached; the kernel does it when we end.
+            // A thread that has not stopped cannot be detached: `watch.rs` sees to it.
             sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
         }
     }
@@ -120,4 +151,23 @@ impl Drop for StoppedThreads {
 pub(crate) fn thread_ids(pid: i32) -> Vec<i32> {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_gone_or_a_zombie_has_ended() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert!(!has_ended(pid, pid));
+        assert!(has_ended(pid, i32::MAX));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let zombie = i32::try_from(child.id()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !has_ended(zombie, zombie) {
+            assert!(Instant::now() < deadline, "the child became no zombie");
+        }
+        child.wait().unwrap();
+    }
 }

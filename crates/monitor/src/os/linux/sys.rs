@@ -166,7 +166,25 @@ pub(crate) fn wait_thread(tid: pid_t) -> Wait {
     Wait::Stopped { signal: if is_event { 0 } else { libc::WSTOPSIG(status) } }
 }
 
-/// Unblocks all signals, ignores `SIGPIPE`, and closes all descriptors from `first` on.
+/// Takes away traced threads that have ended and lets go those that have stopped; tells whether
+/// others are left.
+pub(crate) fn has_tracees() -> bool {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place. The monitor has no children of its own.
+        let tid = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::WNOHANG) };
+        if tid <= 0 {
+            return tid == 0;
+        }
+        if libc::WIFSTOPPED(status) {
+            let is_event = (status >> 16) != 0;
+            ptrace_detach(tid, if is_event { 0 } else { libc::WSTOPSIG(status) }).ok();
+        }
+    }
+}
+
+/// Unblocks all signals, ignores those that a terminal, a closed pipe or a size limit raises,
+/// lifts the limit on the size of files as far as is allowed, lets go of the folder, and closes all descriptors from `first` on.
 pub(crate) fn clean_start(first: libc::c_uint) {
     // SAFETY: changes this process's own signal mask, dispositions and descriptors, before
     // anything else runs in it.
@@ -174,10 +192,17 @@ pub(crate) fn clean_start(first: libc::c_uint) {
         let mut empty = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigemptyset(empty.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, empty.as_ptr(), std::ptr::null_mut());
-        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+        let ignored = [libc::SIGPIPE, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXFSZ];
+        for signal in ignored {
             libc::signal(signal, libc::SIG_IGN);
         }
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        let mut limit = std::mem::MaybeUninit::<libc::rlimit>::zeroed().assume_init();
+        if libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
+        }
+        libc::chdir(c"/".as_ptr());
         libc::prctl(libc::PR_SET_NAME, c"lw-monitor".as_ptr());
         if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) != 0 {
             for fd in first..1024 {

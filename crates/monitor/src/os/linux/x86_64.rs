@@ -45,7 +45,7 @@ pub(crate) fn from_ptrace(user: &libc::user_regs_struct, fxsave: [u8; 512]) -> R
 /// From the signal frame. `gregs` order: r8-r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
 /// efl, csgsfs (four 16-bit selectors: cs, gs, fs, ss), err, trapno, oldmask, cr2
 /// (`sys/ucontext.h`).
-pub(crate) fn from_request(request: &CrashRequest, fs_base: u64) -> Registers {
+pub(crate) fn from_request(request: &CrashRequest) -> Registers {
     let [r8, r9, r10, r11, r12, r13, r14, r15, rest @ ..] = request.general.map(i64::cast_unsigned);
     let [rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags, selectors, ..] = rest;
     Registers {
@@ -73,7 +73,7 @@ pub(crate) fn from_request(request: &CrashRequest, fs_base: u64) -> Registers {
         ss: low_16(selectors >> 48),
         ds: 0,
         es: 0,
-        fs_base,
+        fs_base: request.fs_base,
         fxsave: if request.has_fxsave == 0 { [0; 512] } else { request.fxsave },
     }
 }
