@@ -189,7 +189,8 @@ class _Round:
     def _send_all(self, url: str, reports: Sequence[SpooledReport]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         unreachable: str | None = None
-        for spooled in reports:
+        # The least tried first: one report that makes a server hang must not keep others back.
+        for spooled in sorted(reports, key=lambda report: report.delivery.attempts):
             if unreachable is not None:
                 outcomes.append(_not_sent(spooled, "skipped", unreachable))
                 continue

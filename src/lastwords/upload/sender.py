@@ -11,7 +11,7 @@ import http.client
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,7 +46,8 @@ class Answer:
         server_id: The server's id of the report; `None` when it gave none.
         reason: Why it was not delivered; `None` when it was.
         retry_after_s: What the server asked to wait, in seconds; `None` when it did not.
-        is_unreachable: No connection came about, so other reports need not be tried now.
+        is_unreachable: No connection came about, or it stood still, so other reports need not be
+            tried now.
     """
 
     outcome: str
@@ -130,7 +131,8 @@ def _talk(
             return _failed(url, "broke off in the middle of its answer")
         return _understood(url, response, text)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return _failed(url, _what_it_did(error))
+        failed = _failed(url, _what_it_did(error))
+        return replace(failed, is_unreachable=isinstance(error, TimeoutError))
     finally:
         watchdog.cancel()
 

@@ -157,6 +157,27 @@ def test_a_server_that_is_down_is_tried_once(spool: Spool, unused_url: str) -> N
     assert sum(spool.find(each).delivery.attempts for each in ids) == 1
 
 
+def test_a_server_that_hangs_is_tried_once_and_with_another_report_next(
+    spool: Spool, serve: Callable
+) -> None:
+    first, second = add(spool), add(spool)
+    delivery = allowing(url=serve("hang", "answer 200 id").url, is_by_hand=True)
+    assert outcomes(spool, delivery) == ["failed", "skipped"]
+    sent = deliver(spool, delivery, now=NOW)
+    assert [item.outcome for item in sent] == ["delivered", "delivered"]
+    assert sorted(spool.find(item).delivery.attempts for item in (first, second)) == [1, 2]
+
+
+def test_the_least_tried_report_goes_first(spool: Spool, serve: Callable) -> None:
+    tried = add(spool, created="2026-01-01T00:00:00.000Z")
+    spool.write_delivery("pending", tried, DeliveryState(attempts=3))
+    fresh = add(spool, created="2026-01-02T00:00:00.000Z")
+    server = serve("answer 200 id")
+    outcomes(spool, allowing(url=server.url, is_by_hand=True))
+    asked = [body.find(fresh.encode()) > 0 for body in (r.body for r in server.requests)]
+    assert asked == [True, False]
+
+
 def test_each_report_goes_to_its_own_address(spool: Spool, serve: Callable) -> None:
     one, other = serve("answer 200 a"), serve("answer 200 b")
     add(spool, url=one.url)
