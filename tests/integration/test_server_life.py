@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,6 +135,17 @@ def test_restart_serves_what_was_stored(server: LiveServer) -> None:
     report = server.store.report(report_id)
     assert report is not None
     assert report.issue_id is not None
+
+
+@pytest.mark.parametrize("path", ["/", "/reports", "/health", "/api/issues"])
+def test_head_answers_as_get_without_a_body(server: LiveServer, path: str) -> None:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("HEAD", path)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (200, b"")
+    connection.request("GET", path)  # on the same connection: nothing is left over
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def test_taken_port_is_named(server: LiveServer, tmp_path: Path) -> None:

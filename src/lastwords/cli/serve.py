@@ -137,6 +137,8 @@ class ServerApp:
             if self._collector.takes(scope):
                 await self._collector(scope, receive, send)
                 return
+            if scope["method"] == "HEAD":  # RFC 9110, 9.3.2: as GET; uvicorn keeps the body back
+                scope = {**scope, "method": "GET"}
         await self._pages(scope, receive, send)
 
     async def _health(self, send: Send) -> None:
