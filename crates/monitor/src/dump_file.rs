@@ -2,7 +2,7 @@
 //! written again after each stream.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use lastwords_format::header::{self, DIRECTORY_ENTRY_SIZE, DirectoryEntry, HEADER_SIZE};
@@ -80,6 +80,28 @@ impl DumpFile {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.is_broken
+    }
+
+    /// Forgets what stands behind the last good stream, so that a smaller one may still find
+    /// room; gives the end of what is kept.
+    pub fn rewind(&mut self) -> u64 {
+        if let Ok(file) = self.file.get_ref().try_clone() {
+            let unwritten =
+                std::mem::replace(&mut self.file, BufWriter::with_capacity(BUFFER_SIZE, file));
+            // Not dropped as it is: that would write its buffer.
+            drop(unwritten.into_parts());
+            let file = self.file.get_mut();
+            // Before the first stream the header has not been written either.
+            let end = if self.directory.is_empty() { 0 } else { self.good_end };
+            let is_back = file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end)));
+            self.is_broken = is_back.is_err();
+            self.offset = self.good_end;
+            if end == 0 && !self.is_broken {
+                let front = self.front();
+                self.is_broken = self.file.write_all(&front).is_err();
+            }
+        }
+        self.good_end
     }
 
     fn guarded(

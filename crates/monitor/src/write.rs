@@ -51,6 +51,8 @@ pub struct DumpWriter<'a> {
     deadline: Option<Instant>,
     soft_errors: &'a mut SoftErrors,
     stacks_left: u64,
+    /// False when the stacks did not fit on the disk.
+    has_room: bool,
     memory: Vec<MemoryRange>,
     wanted: Vec<Range<u64>>,
 }
@@ -72,6 +74,7 @@ impl<'a> DumpWriter<'a> {
             deadline,
             soft_errors,
             stacks_left: MOST_STACKS,
+            has_room: true,
             memory: Vec::new(),
             wanted: Vec::new(),
         }
@@ -87,7 +90,10 @@ impl<'a> DumpWriter<'a> {
         labels: &Labels,
     ) -> DumpFile {
         self.step("exception", |w| w.exception(crash));
-        self.step("threads", Self::threads);
+        if !self.step("threads", Self::threads) {
+            self.has_room = false;
+            self.step("threads without stacks", Self::threads);
+        }
         self.step("modules", Self::modules);
         self.step("system info", Self::system_info);
         self.step("misc info", Self::misc_info);
@@ -109,13 +115,19 @@ impl<'a> DumpWriter<'a> {
         self.deadline.is_some_and(|at| Instant::now() >= at)
     }
 
-    fn step(&mut self, stream: &str, write: impl FnOnce(&mut Self) -> StreamResult) {
+    /// Writes one stream, whole or not at all; whether it is there.
+    fn step(&mut self, stream: &str, write: impl FnOnce(&mut Self) -> StreamResult) -> bool {
         if self.is_late() {
             let place = format!("stream {stream}");
             self.soft_errors.add("budget_spent", place, "no time was left to write it");
-        } else if let Err(error) = write(self) {
-            self.soft_errors.add("stream_not_written", format!("stream {stream}"), error);
+            return false;
         }
+        let Err(error) = write(self) else { return true };
+        self.soft_errors.add("stream_not_written", format!("stream {stream}"), error);
+        let end = self.dump.rewind();
+        let is_kept = |data: &Location| u64::from(data.rva).saturating_add(data.size.into()) <= end;
+        self.memory.retain(|range| is_kept(&range.data));
+        false
     }
 
     fn exception(&mut self, crash: &Crash) -> StreamResult {
@@ -153,6 +165,9 @@ impl<'a> DumpWriter<'a> {
             self.soft_errors.add("stack_not_found", place(), message);
             return Ok(MemoryRange { start: stack_pointer, data: Location::default() });
         };
+        if !self.has_room {
+            return Ok(MemoryRange { start, data: Location::default() });
+        }
         let length = end.saturating_sub(start);
         let most = if self.is_late() { 0 } else { self.stacks_left.clamp(LEAST_STACK, MOST_STACK) };
         if length > most {
