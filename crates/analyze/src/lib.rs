@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod block_on;
+mod cut;
 mod document;
 mod error;
 mod guard;

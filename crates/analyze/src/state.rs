@@ -13,6 +13,7 @@ use minidump_unwind::SymbolProvider;
 
 use crate::Error;
 use crate::block_on::block_on;
+use crate::cut;
 use crate::panics::caught;
 use crate::soft_errors::SoftErrors;
 use crate::view::View;
@@ -71,7 +72,9 @@ pub(crate) fn process<P: SymbolProvider + Sync>(
     soft_errors: &mut SoftErrors,
 ) -> Result<ProcessState, Error> {
     let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-    note_missing(&open(path, bytes)?, soft_errors);
+    let dump = open(path, bytes)?;
+    note_missing(&dump, soft_errors);
+    cut::note(&dump, bytes.len(), soft_errors);
     let mut panics = Vec::new();
     for hidden in HIDDEN {
         let view = plan(path, bytes, hidden)?;

@@ -121,3 +121,27 @@ fn a_module_at_the_end_of_the_address_space_is_borne() {
         assert!(is_orderly(&result), "{base:#x}+{size:#x}: {result:?}");
     }
 }
+
+#[test]
+fn what_was_cut_off_is_named() {
+    let whole = good_dump();
+    let complete = read(whole.clone()).unwrap();
+    let is_cut =
+        |error: &serde_json::Value| error["message"].as_str().unwrap().contains("the file after");
+    assert!(!complete["soft_errors"].as_array().unwrap().iter().any(is_cut));
+    let count = u32::from_le_bytes(whole[8..12].try_into().unwrap()) as usize;
+    let directory = u32::from_le_bytes(whole[12..16].try_into().unwrap()) as usize;
+    let memory_list = (0..count)
+        .map(|index| &whole[directory + 12 * index..directory + 12 * index + 12])
+        .find(|entry| entry[..4] == 5_u32.to_le_bytes())
+        .unwrap();
+    // The directory tells of a list that is longer than the file.
+    let mut bytes = whole.clone();
+    let entry = memory_list.as_ptr() as usize - whole.as_ptr() as usize;
+    bytes[entry + 4..entry + 8].copy_from_slice(&(whole.len() as u32).to_le_bytes());
+    let errors = read(bytes).unwrap()["soft_errors"].clone();
+    let named: Vec<_> = errors.as_array().unwrap().iter().filter(|error| is_cut(error)).collect();
+    assert_eq!(named.len(), 1, "{errors}");
+    assert_eq!(named[0]["code"], "stream_malformed");
+    assert_eq!(named[0]["where"], "stream MemoryList");
+}
