@@ -192,7 +192,7 @@ class PythonReporter:
             try:
                 attached.append(writer.attach(source))
             except (OSError, MemoryError) as failure:  # noqa: PERF203  (each file by itself)
-                soft_errors.append(_soft_error("attachment_missing", source, failure))
+                soft_errors.append(_soft_error("attachment_not_copied", source, failure))
         return attached
 
     def _store(

@@ -272,7 +272,7 @@ def test_attachments_are_copied_and_missing_ones_said(run: Callable, home: objec
     report = ended.report()
     assert [item["name"] for item in report["attachments"]] == ["app.log"]
     error = report["soft_errors"][0]
-    assert (error["code"], error["where"]) == ("attachment_missing", str(home / "missing.log"))
+    assert (error["code"], error["where"]) == ("attachment_not_copied", str(home / "missing.log"))
 
 
 def test_a_thread_that_fails_in_a_loop_does_not_fill_the_disk(run: Callable) -> None:
