@@ -359,3 +359,21 @@ fn send_memory(socket: c_int, address: u64, length: u32) {
         sys::send(socket, &header);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_that_a_fork_left_behind_does_not_block_a_report() {
+        let own = owner_of(sys::getpid(), 5);
+        OWNER.store(owner_of(sys::getpid().wrapping_add(1), 7), Ordering::Release);
+        assert!(!is_reporting());
+        assert_eq!(claim(own), Ok(()));
+        assert!(is_reporting());
+        assert_eq!(claim(owner_of(sys::getpid(), 6)), Err(own), "another thread waits");
+        OWNER.store(0, Ordering::Release);
+        assert_eq!(claim(own), Ok(()));
+        OWNER.store(0, Ordering::Release);
+    }
+}

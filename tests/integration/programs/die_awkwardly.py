@@ -133,8 +133,8 @@ def environment_in_register(_monitor: int) -> None:
     libc = ctypes.PyDLL(None)
     environment = ctypes.POINTER(ctypes.c_void_p).in_dll(libc, "environ")
     entry = environment[list(os.environ).index("TEST_PLANTED")]
-    libc.memcpy.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
-    libc.memcpy(0x10, entry, 4)
+    libc.strcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+    libc.strcmp(0x10, entry)
 
 
 def nothing_allowed(_monitor: int) -> None:
