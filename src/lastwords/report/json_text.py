@@ -7,7 +7,9 @@ dying one, so the SDK writes its few documents with this. Reading is left to `js
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,17 +77,23 @@ def json_text(value: object, depth: int = 0) -> str:  # noqa: PLR0911  (one for 
     return _quote(f"<{kind.__name__}>")
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def read_json_file(path: str) -> dict[str, object]:
     """Read a JSON object from a file.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or is not a regular one: a pipe would be waited for.
         ValueError: It is larger than `MAX_DOCUMENT_BYTES`, not JSON, or not an object. Nesting
             deeper than the interpreter's recursion limit counts as not JSON.
     """
     import json
 
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
         data = file.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ValueError(f"{os.path.basename(path)} is larger than {MAX_DOCUMENT_BYTES} bytes")

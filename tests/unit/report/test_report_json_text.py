@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +58,9 @@ def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
         file.truncate(module.MAX_DOCUMENT_BYTES + 1)
     with pytest.raises(ValueError, match="larger than"):
         read_json_file(str(tmp_path / "x.json"))
+
+
+def test_a_pipe_is_an_error_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_json_file(str(tmp_path / "pipe"))
