@@ -158,3 +158,18 @@ assert after[1] <= before[1] + 5, (before, after)
 """
     done = run_python(["-c", program], home, DUMPS=str(home.spool))
     assert done.returncode == 0, done.stderr
+
+
+def test_a_host_with_a_limit_of_file_sizes_survives_install(home: Home) -> None:
+    program = """
+import lastwords, os, resource, signal, warnings
+warnings.simplefilter("ignore")
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+done = lastwords.install(product="p", version="1", dump_dir=os.environ["DUMPS"])
+assert not done.is_native_armed
+print([problem.message for problem in done.problems])
+"""
+    done = run_python(["-c", program], home, DUMPS=str(home.spool))
+    assert done.returncode == 0, done.stderr
+    assert "File too large" in done.stdout

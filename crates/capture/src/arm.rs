@@ -11,7 +11,7 @@ use crate::handler::{ARMED, is_reporting, on_fatal_signal};
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Kind};
 use crate::spawn::{self, Plan};
-use crate::{signals, sys};
+use crate::{signals, size_limit, sys};
 
 /// Every code that an [`ArmError`] can carry.
 pub const CODES: &[&str] = &[
@@ -78,6 +78,10 @@ fn session() -> MutexGuard<'static, Option<Session>> {
 /// # Errors
 /// [`ArmError`]; nothing is installed then.
 pub fn arm(arming: &Arming<'_>) -> Result<c_int, ArmError> {
+    size_limit::without_signal(|| arm_now(arming))
+}
+
+fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     let mut guard = session();
     if guard.is_none() {
         let area = Area::new().map_err(|error| no_memory(&error))?;
@@ -121,7 +125,7 @@ fn no_memory(error: &dyn fmt::Display) -> ArmError {
     ArmError {
         code: "capture_no_memory",
         message: format!("no memory or descriptor for the shared area: {error}"),
-        hint: "raise the limits of memory and open files (ulimit -v, ulimit -n)",
+        hint: "raise the limits of memory, open files and size of files (ulimit -v, -n, -f)",
     }
 }
 
@@ -311,7 +315,7 @@ pub fn after_fork_in_child() {
     let Ok(mut guard) = SESSION.try_lock() else { return };
     let Some(session) = guard.as_mut().filter(|session| session.is_armed) else { return };
     close_socket();
-    if session.area.detach().is_err() {
+    if size_limit::without_signal(|| session.area.detach()).is_err() {
         return;
     }
     // SAFETY: a plan is never freed.

@@ -20,6 +20,7 @@ mod arm;
 mod context;
 mod handler;
 mod signals;
+mod size_limit;
 mod spawn;
 mod sys;
 
