@@ -1,6 +1,8 @@
 //! From a snapshot to a dump: the streams in the order of their worth, the safe ones first.
 
+use std::io;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use lastwords_format::Location;
@@ -57,7 +59,7 @@ pub struct DumpWriter<'a> {
     wanted: Vec<Range<u64>>,
 }
 
-type StreamResult = std::io::Result<()>;
+type StreamResult = io::Result<()>;
 
 impl<'a> DumpWriter<'a> {
     /// Writes into a file that holds only its header yet. After `deadline` no further stream is
@@ -115,14 +117,17 @@ impl<'a> DumpWriter<'a> {
         self.deadline.is_some_and(|at| Instant::now() >= at)
     }
 
-    /// Writes one stream, whole or not at all; whether it is there.
+    /// Writes one stream, whole or not at all; whether it is there. A defect of ours that foreign
+    /// data brings to light costs the one stream.
     fn step(&mut self, stream: &str, write: impl FnOnce(&mut Self) -> StreamResult) -> bool {
         if self.is_late() {
             let place = format!("stream {stream}");
             self.soft_errors.add("budget_spent", place, "no time was left to write it");
             return false;
         }
-        let Err(error) = write(self) else { return true };
+        let written = catch_unwind(AssertUnwindSafe(|| write(self)));
+        let written = written.unwrap_or_else(|_| Err(io::Error::other("its writer panicked")));
+        let Err(error) = written else { return true };
         self.soft_errors.add("stream_not_written", format!("stream {stream}"), error);
         let end = self.dump.rewind();
         let is_kept = |data: &Location| u64::from(data.rva).saturating_add(data.size.into()) <= end;
@@ -158,7 +163,7 @@ impl<'a> DumpWriter<'a> {
         self.dump.add_stream(stream_type::THREAD_LIST, &thread_list::encode(&threads))
     }
 
-    fn stack(&mut self, thread: u32, stack_pointer: u64) -> std::io::Result<MemoryRange> {
+    fn stack(&mut self, thread: u32, stack_pointer: u64) -> io::Result<MemoryRange> {
         let place = || format!("stack of thread {thread}");
         let Some((start, end)) = self.snapshot.stack_bounds(stack_pointer) else {
             let message = format!("the stack pointer {stack_pointer:#x} points to no stack");

@@ -150,3 +150,14 @@ fn after_the_deadline_only_the_reason_is_written() {
     assert!(soft_errors.contains("budget_spent"));
     assert_eq!(dump.get_raw_stream(0x4D7A_0004).unwrap(), soft_errors.as_bytes());
 }
+
+#[test]
+fn a_defect_costs_one_stream_and_is_told() {
+    let mut snapshot = snapshot();
+    snapshot.has_defect = true;
+    let (dump, soft_errors) = dump_of("defect", &snapshot, None);
+    assert!(dump.get_stream::<MinidumpModuleList>().is_err());
+    assert!(dump.get_stream::<MinidumpThreadList<'_>>().is_ok());
+    assert!(dump.get_stream::<MinidumpMemoryList<'_>>().is_ok());
+    assert!(soft_errors.contains("stream modules") && soft_errors.contains("panicked"));
+}

@@ -35,6 +35,8 @@ pub fn byte_at(address: u64) -> u8 {
 
 pub struct FakeSnapshot {
     pub threads: Vec<ThreadSnapshot>,
+    /// Stands for a defect in reading modules.
+    pub has_defect: bool,
     regions: Vec<Region>,
     private: Vec<Range<u64>>,
 }
@@ -84,6 +86,7 @@ pub fn snapshot() -> FakeSnapshot {
             region(STACKS + STACK_SIZE, STACK_SIZE, false),
             region(HUGE_STACK, HUGE, false),
         ],
+        has_defect: false,
         private: vec![PRIVATE],
     }
 }
@@ -115,6 +118,7 @@ impl ProcessSnapshot for FakeSnapshot {
     }
 
     fn modules(&self, _: &mut SoftErrors) -> Vec<Module> {
+        assert!(!self.has_defect, "a defect");
         let module = |base, path: &str, build_id| Module {
             base,
             size: 0x1000,
