@@ -4,6 +4,7 @@ use minidump::{Minidump, MinidumpAnnotation, MinidumpCrashpadInfo};
 use minidump_processor::ProcessState;
 use serde_json::{Map, Value, json};
 
+use crate::assertion;
 use crate::merge::{Item, Placement};
 use crate::panics::caught;
 use crate::python::{OnThread, frame_json};
@@ -195,6 +196,7 @@ pub(crate) fn add_own_keys(
     let lastwords = json!({ "version": env!("CARGO_PKG_VERSION"), "schema": SCHEMA });
     document.insert("lastwords".into(), lastwords);
     document.insert("python".into(), python);
+    assertion::complete(document, dump);
     document.insert("annotations".into(), annotations(crashpad.as_ref()));
     document.insert("crashpad".into(), crashpad.as_ref().map_or(Value::Null, crashpad_json));
     let of_writer = document.remove("soft_errors").unwrap_or(Value::Null);

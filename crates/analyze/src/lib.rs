@@ -5,6 +5,7 @@
 //! (`minidump-unwind`, `lastwords-unwind`), symbols (`lastwords-symbols`).
 #![forbid(unsafe_code)]
 
+mod assertion;
 mod block_on;
 mod cut;
 mod document;

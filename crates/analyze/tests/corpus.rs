@@ -311,3 +311,13 @@ fn other_files_of_the_corpus_are_called_by_their_kind() {
     let expected = "an ELF core file; expected a minidump, which starts with `MDMP`";
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), [expected]);
 }
+
+#[test]
+fn the_assertion_of_an_invalid_parameter_is_told() {
+    let Some(root) = corpus() else { return };
+    let document = analyze(&root, &format!("{RUST_MINIDUMP}/testdata/invalid-parameter.dmp"), &[]);
+    let assertion = document["crash_info"]["assertion"].as_str().unwrap();
+    assert!(assertion.starts_with("invalid parameter: "), "{assertion}");
+    assert!(assertion.contains("format != nullptr"), "{assertion}");
+    assert!(assertion.contains("common_vfprintf") && assertion.contains(":32)"), "{assertion}");
+}

@@ -89,6 +89,7 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     }
     let Some(session) = guard.as_mut() else { return Err(no_memory(&"no session")) };
     session.area.set_python(arming.runtime_address, arming.python_version);
+    session.area.set_abort_message(abort_message_address());
     session.area.set_private(private_bounds());
     if !session.area.set_config(arming.config) {
         return Err(ArmError {
@@ -107,6 +108,14 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
         session.is_armed = true;
     }
     Ok(ARMED.monitor_pid.load(Ordering::Relaxed))
+}
+
+/// Address of glibc's `__abort_msg`: where `assert()`, the heap checks and the stack protector
+/// leave their text before they call `abort()`. 0 where the C library has none.
+fn abort_message_address() -> u64 {
+    // SAFETY: looks up a name; the address is only passed on.
+    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__abort_msg".as_ptr()) };
+    u64::try_from(address.expose_provenance()).unwrap_or(0)
 }
 
 /// Start and end of the arguments, start and end of the environment: fields 48 to 51 of

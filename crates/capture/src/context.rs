@@ -17,6 +17,9 @@ pub(crate) fn fs_base() -> u64 {
 /// # Safety
 /// `context` is the third argument of a signal handler.
 pub(crate) unsafe fn copy_registers(request: &mut CrashRequest, context: *const libc::c_void) {
+    // SAFETY: in the kernel's `struct rt_sigframe` the handler's return address stands right
+    // before the context (Linux, arch/x86/include/asm/sigframe.h).
+    request.restorer = unsafe { context.cast::<u64>().sub(1).read_unaligned() };
     let context = context.cast::<libc::ucontext_t>();
     // SAFETY: the kernel's frame holds the general registers where `ucontext_t` says; nothing
     // behind `uc_mcontext` is read (glibc's type is larger than the kernel's frame).

@@ -238,6 +238,7 @@ unsafe fn new_request(
         budget_ms: ARMED.budget_ms.load(Ordering::Relaxed),
         fxsave: [0; 512],
         fs_base: context::fs_base(),
+        restorer: 0,
     };
     // SAFETY: as promised by the caller.
     unsafe { context::copy_registers(&mut request, context) };

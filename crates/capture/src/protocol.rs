@@ -18,6 +18,7 @@
 //! | 340 | 4 | u32 | budget_ms | how long the handler waits, from the signal on |
 //! | 344 | 512 | bytes | fxsave | the FXSAVE area |
 //! | 856 | 8 | u64 | fs_base | base of the thread's TLS block, which is `pthread_self()` |
+//! | 864 | 8 | u64 | restorer | return address of signal handlers, which marks signal frames on a stack |
 //!
 //! `Goodbye`, process → monitor: four bytes `LWBY`; the monitor ends.
 //!
@@ -80,6 +81,8 @@ pub struct CrashRequest {
     pub fxsave: [u8; 512],
     /// Base of the thread's TLS block; 0 = not known.
     pub fs_base: u64,
+    /// Return address of signal handlers.
+    pub restorer: u64,
 }
 
 /// Bytes of a [`CrashRequest`].
@@ -190,7 +193,10 @@ mod tests {
 
     #[test]
     fn the_request_has_no_padding_and_the_documented_size() {
-        assert_eq!(REQUEST_SIZE, 4 + 4 + 4 + 4 + 8 + 128 + 8 * GENERAL_REGISTERS + 4 + 4 + 512 + 8);
+        assert_eq!(
+            REQUEST_SIZE,
+            4 + 4 + 4 + 4 + 8 + 128 + 8 * GENERAL_REGISTERS + 4 + 4 + 512 + 8 + 8
+        );
         assert_eq!(std::mem::offset_of!(CrashRequest, siginfo), 24);
         assert_eq!(std::mem::offset_of!(CrashRequest, general), 152);
         assert_eq!(std::mem::offset_of!(CrashRequest, fxsave), 344);

@@ -12,6 +12,7 @@
 //! | 24 | 4 | u32 | config_sequence | odd while the configuration is being written |
 //! | 28 | 4 | u32 | config_length | bytes of the configuration |
 //! | 32 | 32 | u64[4] | private | start and end of the arguments, start and end of the environment; 0 = not known |
+//! | 64 | 8 | u64 | abort_message | address of glibc's `__abort_msg`; 0 = not known |
 //! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}` |
 //! | 266,240 | 256 × 4096 | slots | annotations | below |
 //!
@@ -37,6 +38,7 @@ pub use reader::{Annotation, AreaReader};
 const MAGIC: [u8; 8] = *b"LWSHARED";
 const VERSION: u32 = 2;
 const PRIVATE_OFFSET: usize = 32;
+const ABORT_MESSAGE_OFFSET: usize = 64;
 const CONFIG_OFFSET: usize = 4096;
 /// Most bytes of configuration.
 pub const CONFIG_SIZE: usize = 262_144;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::document::{Document, annotation_value, attachment_document, signal_document};
 use crate::dump_file::DumpFile;
-use crate::os::linux::LinuxSnapshot;
+use crate::os::linux::{Hints, LinuxSnapshot};
 use crate::signal_names::signal_name;
 use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
@@ -163,9 +163,8 @@ impl Report {
         socket: Option<OwnedFd>,
         annotations: &[Annotation],
     ) {
-        let private = area.private_ranges();
-        let (snapshot, crash) =
-            LinuxSnapshot::take(request, socket, private, &mut self.soft_errors);
+        let hints = Hints { private: area.private_ranges(), abort_message: area.abort_message() };
+        let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut self.soft_errors);
         self.note_crash(&crash, &snapshot);
         let labels = Labels {
             report_id: self.id,
@@ -196,6 +195,9 @@ impl Report {
 
     fn note_crash(&mut self, crash: &Crash, snapshot: &dyn ProcessSnapshot) {
         self.document.set_in("mechanism", "signal", signal_document(crash));
+        if let Some(message) = &crash.abort_message {
+            self.document.set_in("mechanism", "abort_message", json!(message));
+        }
         let (threads, memory) = snapshot.rungs();
         self.document.set("capture", json!({"threads": threads, "memory": memory}));
     }

@@ -40,6 +40,8 @@ pub struct Crash {
     pub access: Option<Access>,
     /// Registers at the fault.
     pub registers: Registers,
+    /// The C library's last words, for an abort that has some.
+    pub abort_message: Option<String>,
 }
 
 /// Where the interpreter's state stands.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use lastwords_format::Location;
 use lastwords_format::Sink;
+use lastwords_format::streams::assertion_info::Assertion;
 use lastwords_format::streams::memory_list::MemoryRange;
 use lastwords_format::streams::{
     crashpad_info, exception, linux_dso_debug, memory_info_list, memory_list, misc_info,
@@ -145,7 +146,12 @@ impl<'a> DumpWriter<'a> {
             access: crash.access,
             context,
         };
-        self.dump.add_stream(stream_type::EXCEPTION, &exception::encode(&record))
+        self.dump.add_stream(stream_type::EXCEPTION, &exception::encode(&record))?;
+        if let Some(message) = &crash.abort_message {
+            let stream = Assertion::parse(message).encode();
+            self.dump.add_stream(stream_type::ASSERTION_INFO, &stream)?;
+        }
+        Ok(())
     }
 
     fn threads(&mut self) -> StreamResult {

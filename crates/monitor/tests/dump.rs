@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use fake::{CODE, HUGE, HUGE_STACK, PRIVATE, STACK_SIZE, STACKS, byte_at, snapshot};
 use minidump::{
-    Minidump, MinidumpCrashpadInfo, MinidumpException, MinidumpMemoryInfoList, MinidumpMemoryList,
-    MinidumpMiscInfo, MinidumpModuleList, MinidumpSystemInfo, MinidumpThreadList,
-    MinidumpThreadNames, Module,
+    Minidump, MinidumpAssertion, MinidumpCrashpadInfo, MinidumpException, MinidumpMemoryInfoList,
+    MinidumpMemoryList, MinidumpMiscInfo, MinidumpModuleList, MinidumpSystemInfo,
+    MinidumpThreadList, MinidumpThreadNames, Module,
 };
 
 type Dump = Minidump<'static, Vec<u8>>;
@@ -41,6 +41,9 @@ fn every_stream_can_be_read_by_others() {
     assert_eq!(names.get_name(102).unwrap(), "thr\u{e9}ad 102");
     let crashpad: MinidumpCrashpadInfo = dump.get_stream().unwrap();
     assert_eq!(crashpad.simple_annotations["sc\u{e8}ne"], "town");
+    let assertion: MinidumpAssertion = dump.get_stream().unwrap();
+    assert_eq!(assertion.expression().as_deref(), Some("i < n"));
+    assert_eq!((assertion.file().as_deref(), assertion.raw.line), (Some("grid.cpp"), 42));
     let info: MinidumpMemoryInfoList<'_> = dump.get_stream().unwrap();
     assert!(info.memory_info_at_address(CODE).unwrap().is_executable());
     assert!(info.memory_info_at_address(STACKS).unwrap().is_writable());

@@ -157,7 +157,11 @@ fn write_frames(
     frame: &mut (dyn FrameSymbolizer + Send),
 ) {
     let Some((function, inlined)) = found.frames.split_last() else { return };
+    // minidump-processor subtracts the function's start from the frame's instruction, which for a
+    // call at the end of the code before (the return address of a signal handler is the first
+    // instruction of `__restore_rt`) lies below it.
     let start = base.saturating_add(found.function_rva.unwrap_or(rva));
+    let start = start.min(frame.get_instruction());
     if let Some(name) = &function.function {
         frame.set_function(name, start, found.parameter_bytes);
     }

@@ -74,6 +74,7 @@ class Mechanism:
     type: str | None = field(default=None, metadata=_PUBLIC)
     handled: bool | None = field(default=None, metadata=_PUBLIC)
     description: str | None = field(default=None, metadata=_PUBLIC)
+    abort_message: str | None = field(default=None, metadata=_PROTECTED)
     signal: SignalInfo | None = field(default=None, metadata=_PUBLIC)
 
 

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::{
-    AREA_SIZE, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, PRIVATE_OFFSET, SLOT_COUNT,
-    SLOT_KEY, SLOT_SIZE, SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
+    ABORT_MESSAGE_OFFSET, AREA_SIZE, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC,
+    PRIVATE_OFFSET, SLOT_COUNT, SLOT_KEY, SLOT_SIZE, SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
 };
 
 /// The area, mapped for writing in the observed process.
@@ -147,6 +147,10 @@ impl Area {
     pub(crate) fn set_python(&self, runtime_address: u64, python_version: u32) {
         self.write(12, &python_version.to_ne_bytes());
         self.write(16, &runtime_address.to_ne_bytes());
+    }
+
+    pub(crate) fn set_abort_message(&self, address: u64) {
+        self.write(ABORT_MESSAGE_OFFSET, &address.to_ne_bytes());
     }
 
     /// Stores where arguments and environment stand: start, end, start, end.

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::{
-    CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, PRIVATE_OFFSET, SLOT_COUNT, SLOT_KEY,
-    SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
+    ABORT_MESSAGE_OFFSET, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, PRIVATE_OFFSET,
+    SLOT_COUNT, SLOT_KEY, SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
 };
 
 /// One annotation as the monitor reads it.
@@ -59,6 +59,13 @@ impl AreaReader {
         let version = u32::from_ne_bytes(self.read(12).ok()?);
         let address = u64::from_ne_bytes(self.read(16).ok()?);
         (version != 0 && address != 0).then_some((address, version))
+    }
+
+    /// Address of the pointer in which glibc keeps the last words of `abort()`; `None` when the C
+    /// library has none.
+    #[must_use]
+    pub fn abort_message(&self) -> Option<u64> {
+        self.read(ABORT_MESSAGE_OFFSET).ok().map(u64::from_ne_bytes).filter(|address| *address != 0)
     }
 
     /// Where the process's arguments and environment stand, as it knew at its start.

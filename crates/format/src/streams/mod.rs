@@ -1,5 +1,6 @@
 //! One file per stream.
 
+pub mod assertion_info;
 pub mod crashpad_info;
 pub mod exception;
 pub mod linux_dso_debug;
@@ -27,6 +28,7 @@ pub mod stream_type {
     pub const MISC_INFO: u32 = 15;
     pub const MEMORY_INFO_LIST: u32 = 16;
     pub const THREAD_NAMES: u32 = 24;
+    pub const ASSERTION_INFO: u32 = 0x4767_0002;
     pub const LINUX_CPU_INFO: u32 = 0x4767_0003;
     pub const LINUX_PROC_STATUS: u32 = 0x4767_0004;
     pub const LINUX_LSB_RELEASE: u32 = 0x4767_0005;

@@ -1,11 +1,13 @@
 //! Linux: ptrace, `process_vm_readv` and `/proc`.
 
+mod abort_message;
 mod dso;
 mod elf;
 mod maps;
 mod memory;
 mod modules;
 mod procfs;
+mod signal_frame;
 mod stop;
 pub(crate) mod sys;
 mod x86_64;
@@ -40,6 +42,15 @@ const MOST_OVERFLOW: u64 = 1024 * 1024;
 /// What is read of a stack when the address space is not known.
 const BLIND_STACK: u64 = 256 * 1024;
 
+/// What the process knew of itself while it was healthy.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    /// Where its arguments and environment stand; they are kept out of the dump.
+    pub private: Vec<Range<u64>>,
+    /// Address of glibc's `__abort_msg`.
+    pub abort_message: Option<u64>,
+}
+
 /// A process stopped because of a crash.
 #[derive(Debug)]
 pub struct LinuxSnapshot {
@@ -67,19 +78,25 @@ impl LinuxSnapshot {
     pub fn take(
         request: &CrashRequest,
         socket: Option<OwnedFd>,
-        private: Vec<Range<u64>>,
+        hints: Hints,
         soft_errors: &mut SoftErrors,
     ) -> (Self, Crash) {
         let (pid, tid) = (request.pid, request.tid);
         let stopped = StoppedThreads::stop_others(pid, tid, soft_errors);
-        let crash = crash(request);
-        let memory = ProcessMemory::open(tid, crash.registers.rsp, socket);
-        let threads = threads(pid, &stopped, &crash, soft_errors);
+        let memory = ProcessMemory::open(tid, x86_64::stack_pointer(request), socket);
         let maps = procfs::maps(tid, soft_errors);
         let maps = soft_errors.keep(maps, "address_space_unknown", format!("/proc/{tid}/maps"));
         let mappings = maps::parse(&String::from_utf8_lossy(&maps.unwrap_or_default()));
+        let is_mapped = |address| mappings.iter().any(|mapping| mapping.contains(address));
+        let original = signal_frame::original(request, &memory, &is_mapped);
+        let mut crash = crash(original.as_ref().unwrap_or(request));
+        if crash.signal == libc::SIGABRT {
+            let pointer = hints.abort_message;
+            crash.abort_message = pointer.and_then(|at| abort_message::read(&memory, at));
+        }
+        let threads = threads(pid, &stopped, &crash, soft_errors);
         let auxv = soft_errors.keep(AuxiliaryVector::read(tid), "file_not_read", "auxv");
-        let private = [private, procfs::private_ranges(tid)].concat();
+        let private = [hints.private, procfs::private_ranges(tid)].concat();
         let snapshot = Self {
             pid,
             threads,
@@ -115,6 +132,7 @@ fn crash(request: &CrashRequest) -> Crash {
         address: signal_names::has_address(signal, code).then(|| request.fault_address()),
         access: x86_64::access(request),
         registers: x86_64::from_request(request),
+        abort_message: None,
     }
 }
 

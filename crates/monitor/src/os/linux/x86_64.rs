@@ -78,6 +78,12 @@ pub(crate) fn from_request(request: &CrashRequest) -> Registers {
     }
 }
 
+/// The stack pointer in a request.
+pub(crate) fn stack_pointer(request: &CrashRequest) -> u64 {
+    let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, rsp, ..] = request.general;
+    rsp.cast_unsigned()
+}
+
 /// What the faulting instruction did, when it was a page fault.
 pub(crate) fn access(request: &CrashRequest) -> Option<Access> {
     let [.., error, trap, _, _] = request.general.map(i64::cast_unsigned);
