@@ -21,6 +21,7 @@ DOCUMENT = {
     "client_id": "1f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9",
     "mechanism": {
         "type": "signal", "handled": False, "description": None,
+        "abort_message": None,
         "signal": {"number": 11, "name": "SIGSEGV", "code": 1, "code_name": "SEGV_MAPERR",
                    "address": "0x0000000000000000", "access": "write"},
     },
