@@ -119,7 +119,16 @@ def _complete(path: str, report_id: str, fallback: Mapping[str, str]) -> bool:
     report.update(report_id=report_id, soft_errors=[*known, problem])
     write_file(document + ".tmp", json_text(report).encode())
     os.replace(document + ".tmp", document)
+    _remove_unfinished(path)
     return True
+
+
+def _remove_unfinished(path: str) -> None:
+    """Remove what the monitor was writing when it ended: it replaces files by renaming these."""
+    for name in os.listdir(path):
+        if name.endswith(".part"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(path, name))
 
 
 def _minimal(report_id: str, dump: str, fallback: Mapping[str, str]) -> CrashReport:

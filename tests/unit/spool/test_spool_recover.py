@@ -62,6 +62,15 @@ def test_a_document_of_a_dead_process_keeps_what_it_says(spool: Spool) -> None:
     assert made["soft_errors"][0]["code"] == "report_recovered"
 
 
+def test_what_the_monitor_was_writing_is_removed(spool: Spool) -> None:
+    said = json.dumps({"process": {"pid": dead_pid()}}).encode()
+    files = {"report.json": said, "report.json.part": b"{", "dump.dmp": b"MDMP1234"}
+    report_id = leave(spool, files, 90)
+    assert recover(spool) == [report_id]
+    left = {path.name for path in Path(spool.path("pending", report_id)).iterdir()}
+    assert left - {"delivery.lock"} == {"report.json", "dump.dmp"}
+
+
 @pytest.mark.parametrize("pid", [os.getpid(), 1, None, -5, "x", 2**70])
 def test_a_living_or_unknown_writer_is_given_time(spool: Spool, pid: object) -> None:
     data = json.dumps({"process": {"pid": pid}}).encode()
