@@ -1,4 +1,5 @@
-//! Minidumps built byte by byte for tests, without the layouts under test.
+//! Minidumps built byte by byte for tests, without the layouts under test; and the way to the
+//! corpus of real ones.
 //!
 //! Offsets are written out here from the specifications (`minidumpapiset.h`, `winnt.h`,
 //! Breakpad's `minidump_format.h`, the offset tables of `lastwords-format`), so that a mistake
@@ -18,11 +19,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::arithmetic_side_effects)] // numbers are the tests' own
 
+mod corpus;
 mod dump;
 mod python;
 mod stack;
 mod symbols;
 
+pub use corpus::corpus;
 pub use dump::{Dump, Module, Thread};
 pub use python::{PythonFrame, PythonProcess, PythonThread};
 pub use stack::Stack;
