@@ -5,14 +5,13 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use lastwords_format::Location;
-use lastwords_format::Sink;
 use lastwords_format::streams::assertion_info::Assertion;
 use lastwords_format::streams::memory_list::MemoryRange;
 use lastwords_format::streams::{
     crashpad_info, exception, linux_dso_debug, memory_info_list, memory_list, misc_info,
     module_list, stream_type, system_info, thread_list, thread_names,
 };
+use lastwords_format::{Location, Sink};
 use lastwords_pyframes::{Limits, Memory, RecordingMemory, Target, read_python};
 
 use crate::dump_file::DumpFile;

@@ -69,8 +69,7 @@ pub struct LinuxSnapshot {
 
 impl LinuxSnapshot {
     /// Stops the process and reads registers and address space. `socket` leads to the crashing
-    /// thread, which serves its memory where nothing else is allowed. `private` is what the
-    /// process itself knew of where its arguments and environment stand.
+    /// thread, which serves its memory where nothing else is allowed.
     ///
     /// The crashing thread is not stopped: it waits in the handler, below the frames of the
     /// fault, and has to see when its budget is over, whatever becomes of us.

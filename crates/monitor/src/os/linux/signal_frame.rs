@@ -70,11 +70,31 @@ fn decode(
     if original.signal() == request.signal() && has_address(original.signal(), original.code()) {
         return Ok(Some(original));
     }
-    let Some((code, address)) = fault_of_trap(request.signal(), &general, is_mapped) else {
+    if is_of_another_signal(&original) {
         return Ok(None);
-    };
+    }
+    let fault = fault_of_trap(request.signal(), &general, memory, is_mapped);
+    let Some((code, address)) = fault else { return Ok(None) };
     original.siginfo = new_siginfo(request.signal(), code, address);
     Ok(Some(original))
+}
+
+/// Whether the siginfo in a frame is a whole one, of a signal that was not raised again: we stand
+/// in the handler of a timer, say. Where the kernel leaves it out, the bytes are the stack's old ones.
+fn is_of_another_signal(frame: &CrashRequest) -> bool {
+    let errno = frame.siginfo.get(4..8);
+    (1..=64).contains(&frame.signal()) && errno == Some(&[0; 4])
+}
+
+/// Whether `div` or `idiv` stands at an address: `F6`/`F7` with 6 or 7 in the middle of the next
+/// byte, behind prefixes (Intel SDM volume 2, DIV, IDIV).
+fn is_division(memory: &dyn Memory, address: u64) -> bool {
+    let code = read_available(memory, address, 16);
+    let is_prefix =
+        |byte: &&u8| matches!(byte, 0x2E | 0x36 | 0x3E | 0x26 | 0x40..=0x4F | 0x64..=0x67);
+    let mut rest = code.iter().skip_while(is_prefix);
+    let (opcode, operand) = (rest.next(), rest.next());
+    matches!(opcode, Some(0xF6 | 0xF7)) && operand.is_some_and(|byte| (byte >> 3) & 6 == 6)
 }
 
 /// `si_code` and `si_addr` that the kernel gives for a trap (Linux, arch/x86/kernel/traps.c and
@@ -82,6 +102,7 @@ fn decode(
 fn fault_of_trap(
     signal: i32,
     general: &[i64; GENERAL_REGISTERS],
+    memory: &dyn Memory,
     is_mapped: &dyn Fn(u64) -> bool,
 ) -> Option<(i32, u64)> {
     const SEGV_MAPERR: i32 = 1;
@@ -103,7 +124,8 @@ fn fault_of_trap(
         (libc::SIGSEGV, PAGE_FAULT) => Some((SEGV_MAPERR, address)),
         (libc::SIGSEGV, GENERAL_PROTECTION) => Some((SI_KERNEL, 0)),
         (libc::SIGBUS, PAGE_FAULT) => Some((BUS_ADRERR, address)),
-        (libc::SIGFPE, DIVIDE_ERROR) => Some((FPE_INTDIV, rip)),
+        // A thread that never trapped has the number 0 too.
+        (libc::SIGFPE, DIVIDE_ERROR) if is_division(memory, rip) => Some((FPE_INTDIV, rip)),
         (libc::SIGILL, INVALID_OPCODE) => Some((ILL_ILLOPN, rip)),
         _ => None,
     }
@@ -183,20 +205,50 @@ mod tests {
     #[test]
     fn an_empty_siginfo_is_made_anew_from_the_trap() {
         let mut general = [0; GENERAL_REGISTERS];
-        (general[16], general[18], general[22]) = (0x4242, 0x2b_0000_0000_0033, 0x98);
+        let division = code_at_rip(&[0x48, 0xF7, 0xF9]); // idiv rcx
+        (general[16], general[18], general[22]) = (STACK.cast_signed(), 0x2b_0000_0000_0033, 0x98);
         let code = |signal, trap, address| {
             let mut general = general;
             (general[20], general[22]) = (trap, address);
-            fault_of_trap(signal, &general, &|address| address >= 0x1000)
+            fault_of_trap(signal, &general, &division, &|address| address >= 0x1000)
         };
         assert_eq!(code(libc::SIGSEGV, 14, 0x98), Some((1, 0x98)));
         assert_eq!(code(libc::SIGSEGV, 14, 0x2000), Some((2, 0x2000)));
         assert_eq!(code(libc::SIGSEGV, 13, 0), Some((0x80, 0)));
-        assert_eq!(code(libc::SIGFPE, 0, 0), Some((1, 0x4242)));
-        assert_eq!(code(libc::SIGILL, 6, 0), Some((2, 0x4242)));
+        assert_eq!(code(libc::SIGFPE, 0, 0), Some((1, STACK)));
+        assert_eq!(code(libc::SIGILL, 6, 0), Some((2, STACK)));
         assert_eq!(code(libc::SIGSEGV, 6, 0), None, "that trap makes another signal");
         general[18] = 0;
-        assert_eq!(fault_of_trap(libc::SIGSEGV, &general, &|_| false), None, "no user code");
+        let fault = fault_of_trap(libc::SIGSEGV, &general, &division, &|_| false);
+        assert_eq!(fault, None, "no user code");
+    }
+
+    #[test]
+    fn trap_0_is_a_division_only_where_one_stands() {
+        let mut general = [0; GENERAL_REGISTERS];
+        (general[16], general[18]) = (STACK.cast_signed(), 0x33);
+        let fault = |code: &[u8]| {
+            fault_of_trap(libc::SIGFPE, &general, &code_at_rip(code), &|_| false).is_some()
+        };
+        assert!(fault(&[0xF7, 0xF1]) && fault(&[0x66, 0xF7, 0x78, 0x08]) && fault(&[0xF6, 0xF3]));
+        assert!(!fault(&[0xF7, 0xD8]), "neg");
+        assert!(!fault(&[0x0F, 0x05]), "a thread that waits in a system call");
+    }
+
+    #[test]
+    fn the_frame_of_another_signal_is_no_fault() {
+        let timer = stack(1024, &new_siginfo(libc::SIGALRM, 0x80, 0));
+        let mut bytes = timer.0;
+        bytes[1024 + 48 + 18 * 8] = 0x33;
+        bytes[1024 + 48 + 20 * 8] = 14;
+        assert_eq!(find(&raised(libc::SIGSEGV), &Stack(bytes)), None);
+    }
+
+    /// Memory with code at `STACK`.
+    fn code_at_rip(code: &[u8]) -> Stack {
+        let mut bytes = vec![0x90; 64];
+        bytes[..code.len()].copy_from_slice(code);
+        Stack(bytes)
     }
 
     #[test]
