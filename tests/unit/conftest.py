@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lastwords.store import open_store
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from lastwords.store import Store
 
 
 @pytest.fixture
@@ -28,6 +32,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store of its own."""
+    opened = open_store(tmp_path / "data", is_owner=True)
+    yield opened
+    opened.close()
 
 
 @dataclass

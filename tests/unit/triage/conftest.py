@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from lastwords.signature import from_exception, sign
-from lastwords.store import Found, NewReport, Outcome, ReportState, open_store
+from lastwords.store import Found, NewReport, Outcome, ReportState
 from lastwords.triage import assign
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=timezone.utc)
@@ -56,13 +56,6 @@ class Reports:
                 {"type": kind, "module": "builtins", "message": message, "frames": frames}
             )
         )
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = open_store(tmp_path / "data", is_owner=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

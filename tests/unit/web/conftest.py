@@ -6,15 +6,7 @@ import pytest
 from litestar.testing import TestClient
 from web_reports import WebReports
 
-from lastwords.store import open_store
 from lastwords.web import create_app
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = open_store(tmp_path / "data", is_owner=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
