@@ -47,6 +47,7 @@ def arm(
     attachments: Sequence[str],
     budget_ms: int,
     is_quiet: bool,
+    options: bytes,
 ) -> int:
     """Start the monitor process and install the signal handlers; returns the monitor's pid.
 
@@ -57,6 +58,10 @@ def arm(
         attachments: Files whose last MiB is copied into the report; missing ones are soft errors.
         budget_ms: Hard limit of the time that the crashing process waits for its dump.
         is_quiet: Write nothing to stderr when the process crashes.
+        options: Further settings, UTF-8 JSON: `{"capture": {...}, "monitor": {...}}`. The capture's
+            are `extra_signals`, `chain_first` and `alternate_stacks`, as in
+            docs/reference/settings.md; the monitor's go into the shared area as they stand
+            (docs/formats/shared-area.md).
 
     Arming again replaces the settings and keeps the monitor. Raises `CoreError`.
     """

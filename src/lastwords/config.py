@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONSENT_CHOICES",
+    "EXTRA_SIGNALS",
     "SETTINGS",
     "Setting",
     "Settings",
@@ -30,6 +31,9 @@ __all__ = [
     "settings_reference",
     "state_dir",
 ]
+
+EXTRA_SIGNALS = ("QUIT", "XCPU", "XFSZ")
+"""Signals that are reported on request."""
 
 CONSENT_CHOICES = ("ask", "always", "never")
 """What a person can have decided about sending reports."""
@@ -86,12 +90,6 @@ def _flag(value: object) -> bool:
     raise ValueError("true or false (in the environment 1 or 0)")
 
 
-def _consent(value: object) -> str:
-    if value not in CONSENT_CHOICES:
-        raise ValueError("one of " + ", ".join(CONSENT_CHOICES))
-    return str(value)
-
-
 def _number(low: float, high: float) -> Callable[[object], float]:
     def parse(value: object) -> float:
         try:
@@ -117,6 +115,26 @@ def _count(low: int, high: int) -> Callable[[object], int]:
         return int(number)
 
     return parse
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or value.strip().lower() not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return value.strip().lower()
+
+    return parse
+
+
+def _extra_signals(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+        raise ValueError("a list of signal names")
+    names = tuple(dict.fromkeys(name.strip().upper().removeprefix("SIG") for name in value))
+    if not set(names) <= set(EXTRA_SIGNALS):
+        raise ValueError("names among " + ", ".join(EXTRA_SIGNALS))
+    return names
 
 
 class Setting:
@@ -174,7 +192,7 @@ SETTINGS: tuple[Setting, ...] = (
         "like `PATH`.",
     ),
     Setting(
-        "consent", _consent, None, "",
+        "consent", _choice(*CONSENT_CHOICES), None, "",
         "`ask`, `always` or `never`. Stands in for the stored decision of the user, except that a "
         "stored `never` always counts. Unset: the stored decision, or `ask`.",
     ),
@@ -183,6 +201,22 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a crashing process may be kept waiting for its dump.",
     ),
     Setting("quiet", _flag, False, "", "Nothing is written to stderr when a crash is reported."),  # noqa: FBT003
+    Setting(
+        "extra_signals", _extra_signals, (), "",
+        "Signals that are reported besides the faults: any of `QUIT`, `XCPU`, `XFSZ`, with or "
+        "without `SIG`, separated by commas. They still end the process as they would without.",
+    ),
+    Setting(
+        "alternate_stacks", _flag, True, "",  # noqa: FBT003
+        "Every thread gets an alternate signal stack, so that its stack overflow is reported. "
+        "`0`: only the thread that calls `install()`.",
+    ),
+    Setting(
+        "chain_first", _choice("auto", "always", "never"), "auto", "",
+        "Whether the signal handler that was there before goes first, and its repair of a fault "
+        "means that there was no crash: `always`, `never`, or `auto`, which is where a runtime "
+        "that faults on purpose is in the process (JVM, .NET, Mono, Go).",
+    ),
     Setting(
         "retry_count", _count(1, 1000), 10, "attempts",
         "Failed deliveries after which a report is no longer tried by itself. It is kept in "
@@ -232,6 +266,9 @@ class Settings:
     consent: str | None
     budget_s: float
     quiet: bool
+    extra_signals: tuple[str, ...]
+    alternate_stacks: bool
+    chain_first: str
     retry_count: int
     connect_timeout_s: float
     idle_timeout_s: float

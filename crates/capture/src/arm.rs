@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::handler::{ARMED, is_reporting, on_fatal_signal};
+use crate::options::Options;
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Kind};
 use crate::spawn::{self, Plan};
@@ -56,6 +57,8 @@ pub struct Arming<'a> {
     pub budget_ms: u32,
     /// Write nothing to stderr.
     pub is_quiet: bool,
+    /// What can be chosen.
+    pub options: Options,
 }
 
 struct Session {

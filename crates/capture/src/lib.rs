@@ -19,6 +19,7 @@ pub mod shared;
 mod arm;
 mod context;
 mod handler;
+mod options;
 mod signals;
 mod size_limit;
 mod spawn;
@@ -28,3 +29,4 @@ pub use arm::{
     ArmError, Arming, CODES, after_fork_in_child, arm, disarm, is_armed, monitor_pid,
     set_annotation,
 };
+pub use options::{ChainFirst, Options, optional_signal};

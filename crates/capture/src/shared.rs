@@ -6,15 +6,30 @@
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
 //! | 0 | 8 | bytes | magic | `LWSHARED` |
-//! | 8 | 4 | u32 | version | 2 |
+//! | 8 | 4 | u32 | version | 3 |
 //! | 12 | 4 | u32 | python_version | `PY_VERSION_HEX`; 0 = not known |
 //! | 16 | 8 | u64 | runtime_address | of `_PyRuntime`; 0 = not known |
 //! | 24 | 4 | u32 | config_sequence | odd while the configuration is being written |
 //! | 28 | 4 | u32 | config_length | bytes of the configuration |
 //! | 32 | 32 | u64[4] | private | start and end of the arguments, start and end of the environment; 0 = not known |
 //! | 64 | 8 | u64 | abort_message | address of glibc's `__abort_msg`; 0 = not known |
-//! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}` |
+//! | 72 | 8 | u64 | throw_table | address of the table of throw rings; 0 = none |
+//! | 80 | 4 | u32 | life | how far the process is: 0 not known, 1 running, 2 exiting by `atexit`, 3 exiting by `os._exit` |
+//! | 84 | 44 | bytes | reserved | for the end of the process |
+//! | 512 | 2048 | slots | last_words | below |
+//! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}`, and what `options` says for the monitor |
 //! | 266,240 | 256 × 4096 | slots | annotations | below |
+//!
+//! Slot of last words, two of 1024 bytes: what a thread wrote to stderr before it gave up.
+//!
+//! | offset | size | type | field | meaning |
+//! |---|---|---|---|---|
+//! | 0 | 4 | u32 | sequence | odd while the slot is being written |
+//! | 4 | 4 | i32 | tid | the thread; 0 = empty |
+//! | 8 | 4 | u32 | source | 1 `Py_FatalError`, 2 Rust panic, 3 pure virtual call |
+//! | 12 | 4 | u32 | length | bytes of the text |
+//! | 16 | 8 | u64 | time_ns | `CLOCK_REALTIME` of its first byte |
+//! | 24 | 1000 | bytes | text | UTF-8 as a rule |
 //!
 //! Annotation slot:
 //!
@@ -36,7 +51,7 @@ pub(crate) use area::{Area, copy_of_area};
 pub use reader::{Annotation, AreaReader};
 
 const MAGIC: [u8; 8] = *b"LWSHARED";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const PRIVATE_OFFSET: usize = 32;
 const ABORT_MESSAGE_OFFSET: usize = 64;
 const CONFIG_OFFSET: usize = 4096;

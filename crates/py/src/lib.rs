@@ -6,6 +6,8 @@
 // pyo3's macros write code that these lints look at.
 #![allow(clippy::arithmetic_side_effects, missing_docs)]
 
+mod options;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -14,7 +16,7 @@ use lastwords_capture::{ArmError, Arming};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pyo3::create_exception!(
     _native,
@@ -73,7 +75,8 @@ fn analyze_dump<'py>(py: Python<'py>, path: &str, options: &[u8]) -> PyResult<Bo
 
 /// Start the monitor process and install the signal handlers; returns the monitor's pid.
 #[pyfunction]
-#[pyo3(signature = (*, monitor_path, spool_dir, report_base, attachments, budget_ms, is_quiet))]
+#[allow(clippy::too_many_arguments)] // keywords of a Python function
+#[pyo3(signature = (*, monitor_path, spool_dir, report_base, attachments, budget_ms, is_quiet, options))]
 fn arm(
     py: Python<'_>,
     monitor_path: &str,
@@ -82,16 +85,16 @@ fn arm(
     attachments: Vec<String>,
     budget_ms: u32,
     is_quiet: bool,
+    options: &[u8],
 ) -> PyResult<i32> {
     let report: Value = serde_json::from_slice(report_base)
         .map_err(|error| PyValueError::new_err(format!("report_base is not JSON: {error}")))?;
-    let config = json!({
-        "spool_dir": spool_dir,
-        "report": report,
-        "attachments": attachments,
-        "is_quiet": is_quiet,
-    });
-    let config = config.to_string();
+    let (options, mut config) = options::parse(options).map_err(PyValueError::new_err)?;
+    config.insert("spool_dir".to_owned(), spool_dir.into());
+    config.insert("report".to_owned(), report);
+    config.insert("attachments".to_owned(), attachments.into());
+    config.insert("is_quiet".to_owned(), is_quiet.into());
+    let config = Value::Object(config).to_string();
     let arming = Arming {
         monitor_path,
         config: config.as_bytes(),
@@ -99,6 +102,7 @@ fn arm(
         python_version: python_version(py)?,
         budget_ms,
         is_quiet,
+        options,
     };
     guarded("arm", || lastwords_capture::arm(&arming).map_err(|error| arm_error(&error)))
 }

@@ -6,6 +6,7 @@ import os
 import sys
 
 from lastwords.errors import CaptureError
+from lastwords.sdk.options import options_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def arm(settings: Settings, spool_dir: str, report_base: str) -> int:
             attachments=list(settings.attachments),
             budget_ms=int(settings.budget_s * 1000),
             is_quiet=settings.quiet,
+            options=options_json(settings),
         )
     except Exception as error:  # CoreError, or whatever a broken build raises
         raise CaptureError(

@@ -67,6 +67,9 @@ def test_a_wrong_environment_variable_is_named_and_the_argument_counts() -> None
         ("attachments", ["a", 3]),
         ("consent", "perhaps"),
         ("consent", ["always"]),
+        ("chain_first", "sometimes"),
+        ("extra_signals", "QUIT SEGV"),
+        ("extra_signals", [3]),
         ("budget_s", True),
         ("budget_s", 10**400),
         ("retry_count", 2.5),
@@ -104,6 +107,12 @@ def test_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     settings, _ = load_settings({"dump_dir": "spool", "attachments": ["a.log"]}, {})
     assert settings.dump_dir == str(tmp_path / "spool")
     assert settings.attachments == (str(tmp_path / "a.log"),)
+
+
+@pytest.mark.parametrize("given", ["quit, SIGXCPU", "QUIT,QUIT,XCPU", ["SIGQUIT", "xcpu"]])
+def test_signals_are_named_with_and_without_sig(given: object) -> None:
+    settings, problems = load_settings({"extra_signals": given}, {})
+    assert (settings.extra_signals, problems) == (("QUIT", "XCPU"), [])
 
 
 def test_settings_cannot_be_changed() -> None:

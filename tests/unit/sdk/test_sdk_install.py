@@ -45,6 +45,8 @@ def test_everything_is_armed(core: object, home: Path) -> None:
     assert arguments["attachments"] == [str(Path.cwd() / "a.log")]
     assert arguments["budget_ms"] == 10_000
     assert arguments["is_quiet"] is False
+    capture = {"extra_signals": [], "chain_first": "auto", "alternate_stacks": True}
+    assert json.loads(arguments["options"]) == {"capture": capture, "monitor": {}}
     base = json.loads(arguments["report_base"])
     assert base["product"] == "p"
     assert base["url"] == "http://h/submit"
