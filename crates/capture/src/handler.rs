@@ -17,12 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, 
 
 use libc::{c_int, c_void};
 
-use crate::protocol::{
-    ANSWER_SIZE, Answer, CRASH_MAGIC, CrashRequest, GENERAL_REGISTERS, READ_HEADER_SIZE, VERSION,
-};
-use crate::spawn::{self, Plan};
+use crate::conversation::{Exchange, Talk};
+use crate::protocol::{Answer, CRASH_MAGIC, CrashRequest, GENERAL_REGISTERS, VERSION};
+use crate::spawn::Plan;
 use crate::sys::Held;
-use crate::{context, shared, signals, sys};
+use crate::{context, signals, sys};
 
 /// What `arm` prepared for the handler.
 pub(crate) struct Armed {
@@ -186,26 +185,28 @@ fn say(line: &[u8]) {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Exchange {
-    Done,
-    MonitorGone,
-    TimeOut,
-}
-
 /// # Safety
 /// The pointers are the handler's arguments.
 unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_void) {
     // SAFETY: as promised by the caller.
     let request = unsafe { new_request(tid, info, context) };
     let deadline = sys::clock_ns(libc::CLOCK_MONOTONIC).saturating_add(budget_ns());
+    let talk = Talk { request: &request, order: None, deadline };
+    let mut hear = |answer: Answer<'_>| {
+        if let Answer::Done(line) = answer {
+            say(line);
+        }
+    };
     let mut outcome = Exchange::MonitorGone;
     let is_own = request.pid == ARMED.pid.load(Ordering::Acquire);
     if let Some(socket) = ARMED.socket().filter(|_| is_own) {
-        outcome = converse(socket, ARMED.monitor_pid.load(Ordering::Relaxed), &request, deadline);
+        outcome = talk.with(socket, ARMED.monitor_pid.load(Ordering::Relaxed), &mut hear);
     }
-    if outcome == Exchange::MonitorGone && left_ms(deadline) > 0 {
-        outcome = converse_with_new_monitor(&request, deadline);
+    if outcome == Exchange::MonitorGone && talk.left_ms() > 0 {
+        // SAFETY: null, or a plan, which is never freed.
+        let plan = unsafe { ARMED.plan.load(Ordering::Acquire).as_ref() };
+        let area = ARMED.area.load(Ordering::Acquire);
+        outcome = plan.map_or(outcome, |plan| talk.with_new_monitor(plan, area, &mut hear));
     }
     match outcome {
         Exchange::Done => {}
@@ -243,122 +244,6 @@ unsafe fn new_request(
     // SAFETY: as promised by the caller.
     unsafe { context::copy_registers(&mut request, context) };
     request
-}
-
-fn converse_with_new_monitor(request: &CrashRequest, deadline: u64) -> Exchange {
-    let plan = ARMED.plan.load(Ordering::Acquire);
-    // SAFETY: a plan is never freed.
-    let Some(plan) = (unsafe { plan.as_ref() }) else { return Exchange::MonitorGone };
-    let Some((ours, theirs)) = spawn::socket_pair() else { return Exchange::MonitorGone };
-    let area = ARMED.area.load(Ordering::Acquire);
-    let shared = plan.shared.get().or_else(|| shared::copy_of_area(area));
-    let started = shared.map_or(Err(libc::EBADF), |fd| spawn::spawn(plan, theirs, fd));
-    sys::close(theirs);
-    let outcome = match started {
-        Ok(monitor_pid) => converse(ours, monitor_pid, request, deadline),
-        Err(_) => Exchange::MonitorGone,
-    };
-    sys::close(ours);
-    outcome
-}
-
-/// Sends the request and serves the monitor until it is done.
-fn converse(socket: c_int, monitor_pid: c_int, request: &CrashRequest, deadline: u64) -> Exchange {
-    let dumpable = allow_tracing(monitor_pid);
-    let mut outcome = Exchange::MonitorGone;
-    if sys::send(socket, request.as_bytes()) {
-        outcome = serve(socket, deadline);
-    }
-    if outcome == Exchange::TimeOut {
-        end_monitor(monitor_pid);
-    }
-    if dumpable == 0 {
-        // SAFETY: sets one attribute of this process.
-        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable) };
-    }
-    outcome
-}
-
-/// Kills a monitor that holds our threads beyond the budget. What it wrote so far is completed at
-/// the next start. It is alive, because its end of the socket is open; that it leads a session,
-/// as ours does, is asked all the same before a process is killed by its number.
-fn end_monitor(monitor_pid: c_int) {
-    // SAFETY: takes numbers only.
-    unsafe {
-        if monitor_pid > 1 && libc::getsid(monitor_pid) == monitor_pid {
-            libc::kill(monitor_pid, libc::SIGKILL);
-        }
-    }
-}
-
-/// Lets the monitor trace us under Yama and in a process that is not dumpable; returns the
-/// dumpable attribute to be put back. Kernels without Yama answer EINVAL, which is fine. The
-/// attribute 2 (only root may see the core) stays: nobody but the kernel can put it back.
-fn allow_tracing(monitor_pid: c_int) -> c_int {
-    let tracer = libc::c_ulong::try_from(monitor_pid).unwrap_or(0);
-    // SAFETY: reads and sets attributes of this process.
-    unsafe {
-        let dumpable = libc::prctl(libc::PR_GET_DUMPABLE);
-        if dumpable == 0 {
-            libc::prctl(libc::PR_SET_DUMPABLE, 1);
-        }
-        libc::prctl(libc::PR_SET_PTRACER, tracer, 0, 0, 0);
-        dumpable
-    }
-}
-
-fn left_ms(deadline: u64) -> u64 {
-    let now = sys::clock_ns(libc::CLOCK_MONOTONIC);
-    deadline.saturating_sub(now).checked_div(1_000_000).unwrap_or(0)
-}
-
-fn serve(socket: c_int, deadline: u64) -> Exchange {
-    let mut buffer = [0_u8; ANSWER_SIZE];
-    loop {
-        let left_ms = left_ms(deadline);
-        if left_ms == 0 {
-            return Exchange::TimeOut;
-        }
-        if !sys::wait_readable(socket, i32::try_from(left_ms).unwrap_or(i32::MAX)) {
-            continue;
-        }
-        let answer = sys::receive(socket, &mut buffer).and_then(Answer::decode);
-        match answer {
-            None => return Exchange::MonitorGone,
-            Some(Answer::Done(line)) => {
-                say(line);
-                return Exchange::Done;
-            }
-            Some(Answer::Read { address, length }) => send_memory(socket, address, length),
-        }
-    }
-}
-
-/// Sends our own memory. The kernel copies it, so an address that is not mapped gives EFAULT
-/// instead of another fault.
-fn send_memory(socket: c_int, address: u64, length: u32) {
-    let mut header = [0_u8; READ_HEADER_SIZE];
-    let base = std::ptr::with_exposed_provenance_mut::<c_void>(
-        usize::try_from(address).unwrap_or(usize::MAX),
-    );
-    let mut parts = [
-        libc::iovec { iov_base: header.as_mut_ptr().cast::<c_void>(), iov_len: READ_HEADER_SIZE },
-        libc::iovec { iov_base: base, iov_len: usize::try_from(length).unwrap_or(0) },
-    ];
-    // SAFETY: zero is a valid msghdr; the first part is ours, the second only the kernel reads,
-    // checking every page.
-    let sent = unsafe {
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = parts.as_mut_ptr();
-        message.msg_iovlen = parts.len();
-        libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
-    };
-    if sent < 0 {
-        if let Some(status) = header.first_chunk_mut::<4>() {
-            *status = sys::errno().to_ne_bytes();
-        }
-        sys::send(socket, &header);
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod shared;
 
 mod arm;
 mod context;
+mod conversation;
 mod handler;
 mod options;
 mod signals;

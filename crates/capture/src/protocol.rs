@@ -26,10 +26,14 @@
 //!
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
-//! | 0 | 4 | u32 | kind | 1 done, 2 read memory |
-//! | 4 | 4 | u32 | length | done: bytes of text; read: bytes wanted, 65,536 at most |
+//! | 0 | 4 | u32 | kind | 1 done, 2 read memory, 3 more |
+//! | 4 | 4 | u32 | length | done, more: bytes of text; read: bytes wanted, 65,536 at most |
 //! | 8 | 8 | u64 | address | read: where |
-//! | 16 | | bytes | text | done: one line for stderr, 1,008 bytes at most |
+//! | 16 | | bytes | text | done, more: 1,008 bytes at most |
+//!
+//! The text of `done` after a crash is one line for stderr. A request whose signal is 0 asks for a
+//! dump on demand: the next message is the order, and the texts of all `more` and of `done`, put
+//! together, are the result. Both are JSON (crates/monitor/src/order.rs).
 //!
 //! To `read memory` the handler answers `u32` status (0 = bytes follow, else an errno), `u32`
 //! 0, bytes. So the monitor can read the process even where ptrace is forbidden to it.
@@ -46,6 +50,12 @@ pub const ANSWER_SIZE: usize = 1024;
 pub const ANSWER_HEADER_SIZE: usize = 16;
 /// `kind` of an answer: the report is finished, or failed; the text says which.
 pub const ANSWER_DONE: u32 = 1;
+/// `kind` of an answer: the next piece of a result that is longer than one message.
+pub const ANSWER_MORE: u32 = 3;
+/// Most bytes of text in one answer.
+pub const ANSWER_TEXT_SIZE: usize = ANSWER_SIZE - ANSWER_HEADER_SIZE;
+/// Most bytes of an order.
+pub const ORDER_SIZE: usize = 16_384;
 /// `kind` of an answer: send me memory.
 pub const ANSWER_READ: u32 = 2;
 /// Most bytes that one read may ask for.
@@ -136,6 +146,8 @@ impl CrashRequest {
 pub enum Answer<'a> {
     /// The report is finished; one line for stderr.
     Done(&'a [u8]),
+    /// A piece of a long result; [`Answer::Done`] holds the last one.
+    More(&'a [u8]),
     /// Send `length` bytes from `address`.
     Read {
         /// Where.
@@ -149,13 +161,15 @@ impl<'a> Answer<'a> {
     /// Encodes into a buffer, returns the bytes used. Text beyond the limit is cut.
     #[must_use]
     pub fn encode<'b>(&self, buffer: &'b mut [u8; ANSWER_SIZE]) -> &'b [u8] {
-        let (kind, length, address, text) = match self {
-            Self::Done(text) => {
-                let text =
-                    text.get(..ANSWER_SIZE.saturating_sub(ANSWER_HEADER_SIZE)).unwrap_or(text);
-                (ANSWER_DONE, u32::try_from(text.len()).unwrap_or(0), 0, text)
-            }
-            Self::Read { address, length } => (ANSWER_READ, *length, *address, &[][..]),
+        let cut = |text: &'a [u8]| text.get(..ANSWER_TEXT_SIZE).unwrap_or(text);
+        let (kind, address, text) = match self {
+            Self::Done(text) => (ANSWER_DONE, 0, cut(text)),
+            Self::More(text) => (ANSWER_MORE, 0, cut(text)),
+            Self::Read { address, .. } => (ANSWER_READ, *address, &[][..]),
+        };
+        let length = match self {
+            Self::Read { length, .. } => *length,
+            _ => u32::try_from(text.len()).unwrap_or(0),
         };
         let (header, tail) = buffer.split_at_mut(ANSWER_HEADER_SIZE);
         let fields = [kind.to_ne_bytes(), length.to_ne_bytes()];
@@ -177,10 +191,10 @@ impl<'a> Answer<'a> {
         let kind = u32::from_ne_bytes(*message.first_chunk::<4>()?);
         let length = u32::from_ne_bytes(*message.get(4..8)?.first_chunk::<4>()?);
         let address = u64::from_ne_bytes(*message.get(8..16)?.first_chunk::<8>()?);
+        let text = || message.get(ANSWER_HEADER_SIZE..)?.get(..usize::try_from(length).ok()?);
         match kind {
-            ANSWER_DONE => Some(Self::Done(
-                message.get(ANSWER_HEADER_SIZE..)?.get(..usize::try_from(length).ok()?)?,
-            )),
+            ANSWER_DONE => Some(Self::Done(text()?)),
+            ANSWER_MORE => Some(Self::More(text()?)),
             ANSWER_READ => Some(Self::Read { address, length: length.min(READ_MAX) }),
             _ => None,
         }
@@ -210,6 +224,9 @@ mod tests {
         let mut buffer = [0; ANSWER_SIZE];
         let done = Answer::Done(b"written");
         assert_eq!(Answer::decode(done.encode(&mut buffer)), Some(done));
+        let mut buffer = [0; ANSWER_SIZE];
+        let more = Answer::More(b"{\"path\":");
+        assert_eq!(Answer::decode(more.encode(&mut buffer)), Some(more));
     }
 
     #[test]
