@@ -72,6 +72,7 @@ fn first_facts(request: &CrashRequest, id: [u8; 16]) -> Value {
         "annotations": {},
         "exception": null,
         "dump": null,
+        "dumps": [],
         "attachments": [],
         "soft_errors": [],
     })

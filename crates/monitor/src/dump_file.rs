@@ -9,7 +9,7 @@ use lastwords_format::header::{self, DIRECTORY_ENTRY_SIZE, DirectoryEntry, HEADE
 use lastwords_format::{Location, Sink};
 
 /// Streams that a dump of ours can hold.
-const MAX_STREAMS: usize = 32;
+const MAX_STREAMS: usize = 64;
 const ALIGNMENT: u64 = 8;
 const BUFFER_SIZE: usize = 256 * 1024;
 

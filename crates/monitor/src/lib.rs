@@ -10,6 +10,7 @@
 
 pub mod dump_file;
 pub mod os;
+pub mod plan;
 pub mod report;
 pub mod snapshot;
 pub mod soft_errors;
@@ -18,6 +19,7 @@ pub mod watch;
 pub mod write;
 
 mod document;
+mod dumps;
 mod ranges;
 mod scrub;
 mod signal_names;

@@ -12,14 +12,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::document::{Document, annotation_value, attachment_document, signal_document};
-use crate::dump_file::DumpFile;
+use crate::dumps::Event;
 use crate::os::linux::{Hints, LinuxSnapshot};
+use crate::plan::DumpPlan;
 use crate::signal_names::signal_name;
 use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
 use crate::uuid::{new_uuid, parse_uuid, uuid_text};
-use crate::write::{DumpWriter, Labels, MINIDUMP_FLAGS};
+use crate::write::Labels;
 
 /// Part of the handler's budget that goes into dump and attachments; the rest is for finishing.
 const OWN_SHARE: f64 = 0.75;
@@ -69,6 +70,7 @@ struct Report {
     id: [u8; 16],
     document: Document,
     attachments: Vec<PathBuf>,
+    plan: DumpPlan,
     soft_errors: SoftErrors,
     deadline: Option<Instant>,
 }
@@ -79,7 +81,13 @@ impl Report {
     fn start(request: &CrashRequest, area: &AreaReader) -> Result<Self, (String, io::Error)> {
         let mut soft_errors = SoftErrors::default();
         let config = soft_errors.keep(area.config(), "settings_not_read", "shared area");
-        let config: Config = serde_json::from_slice(&config.unwrap_or_default())
+        let config: Value = serde_json::from_slice(&config.unwrap_or_default())
+            .inspect_err(|error| soft_errors.add("settings_not_read", "shared area", error))
+            .unwrap_or_default();
+        let plan = DumpPlan::from_json(&config)
+            .inspect_err(|error| soft_errors.add("plan_not_read", "shared area", error))
+            .unwrap_or_default();
+        let config: Config = serde_json::from_value(config)
             .inspect_err(|error| soft_errors.add("settings_not_read", "shared area", error))
             .unwrap_or_default();
         let spool = config.spool_dir;
@@ -94,7 +102,7 @@ impl Report {
         let attachments = config.attachments;
         let budget = Duration::from_millis(request.budget_ms.into());
         let deadline = Instant::now().checked_add(budget.mul_f64(OWN_SHARE));
-        let report = Self { entry, id, document, attachments, soft_errors, deadline };
+        let report = Self { entry, id, document, attachments, plan, soft_errors, deadline };
         match report.save() {
             Ok(()) => Ok(report),
             Err(error) => {
@@ -175,22 +183,18 @@ impl Report {
             .python()
             .map(|(runtime_address, version)| PythonTarget { runtime_address, version });
         let time_s = u32::try_from(request.time_ns.div_euclid(1_000_000_000)).unwrap_or(u32::MAX);
-        let size = self
-            .entry
-            .new_file("dump.dmp")
-            .and_then(|file| DumpFile::new(file, time_s, MINIDUMP_FLAGS))
-            .and_then(|dump| {
-                let writer = DumpWriter::new(&snapshot, dump, self.deadline, &mut self.soft_errors);
-                writer.write(&crash, python, &labels).finish()
-            });
+        let event = Event {
+            snapshot: &snapshot,
+            crash: &crash,
+            python,
+            labels: &labels,
+            time_s,
+            deadline: self.deadline,
+        };
+        let dumps = event.write(&self.plan, &self.entry, &mut self.soft_errors);
         drop(snapshot);
-        if size.is_err() {
-            self.entry.remove("dump.dmp");
-        }
-        if let Some(size) = self.soft_errors.keep(size, "dump_not_written", "dump.dmp") {
-            let dump = json!({"file": "dump.dmp", "size_bytes": size, "kind": "mini"});
-            self.document.set("dump", dump);
-        }
+        self.document.set("dump", dumps.first().cloned().unwrap_or(Value::Null));
+        self.document.set("dumps", Value::Array(dumps));
     }
 
     fn note_crash(&mut self, crash: &Crash, snapshot: &dyn ProcessSnapshot) {

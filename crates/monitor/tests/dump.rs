@@ -7,6 +7,7 @@ mod fake;
 use std::time::Instant;
 
 use fake::{CODE, HUGE, HUGE_STACK, PRIVATE, STACK_SIZE, STACKS, byte_at, snapshot};
+use lastwords_monitor::plan::DumpKind;
 use minidump::{
     Minidump, MinidumpAssertion, MinidumpCrashpadInfo, MinidumpException, MinidumpMemoryInfoList,
     MinidumpMemoryList, MinidumpMiscInfo, MinidumpModuleList, MinidumpSystemInfo,
@@ -51,7 +52,8 @@ fn every_stream_can_be_read_by_others() {
     assert_eq!(status, b"Name:\tapp\nPid:\t99\n");
     let debug = dump.get_raw_stream(0x4767_000A).unwrap();
     assert_eq!((debug[0], debug[8], debug.len()), (1, 1, 36));
-    assert_eq!(dump.header.flags, 0x800);
+    assert_eq!(dump.header.flags, DumpKind::Mini.flags().bits());
+    assert_eq!(dump.header.flags & 0x800, 0x800, "the memory info list is there");
 }
 
 #[test]

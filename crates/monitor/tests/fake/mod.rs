@@ -14,9 +14,10 @@ use lastwords_format::streams::module_list::Module;
 use lastwords_format::streams::stream_type;
 use lastwords_format::streams::system_info::SystemInfo;
 use lastwords_monitor::dump_file::DumpFile;
+use lastwords_monitor::plan::DumpKind;
 use lastwords_monitor::snapshot::{Crash, ProcessSnapshot, PythonTarget, ThreadSnapshot};
 use lastwords_monitor::soft_errors::SoftErrors;
-use lastwords_monitor::write::{DumpWriter, Labels, MINIDUMP_FLAGS};
+use lastwords_monitor::write::{DumpWriter, Labels};
 use lastwords_pyframes::{Memory, MemoryError};
 
 pub const CODE: u64 = 0x40_0000;
@@ -189,9 +190,19 @@ pub fn new_file(name: &str) -> (PathBuf, File) {
     (path, file)
 }
 
-/// Writes a dump of `snapshot`; gives its size, or why there is none, and the soft errors.
+/// Writes a mini dump of `snapshot`; gives its size, or why there is none, and the soft errors.
 pub fn write(
     snapshot: &FakeSnapshot,
+    file: File,
+    deadline: Option<Instant>,
+) -> (std::io::Result<u64>, String) {
+    write_kind(snapshot, &DumpKind::Mini, file, deadline)
+}
+
+/// Writes a dump of `snapshot`; gives its size, or why there is none, and the soft errors.
+pub fn write_kind(
+    snapshot: &FakeSnapshot,
+    kind: &DumpKind,
     file: File,
     deadline: Option<Instant>,
 ) -> (std::io::Result<u64>, String) {
@@ -202,8 +213,8 @@ pub fn write(
     };
     let python = Some(PythonTarget { runtime_address: 0xDEAD_0000, version: 0x030B_07F0 });
     let mut soft_errors = SoftErrors::default();
-    let size = DumpFile::new(file, 1_700_000_001, MINIDUMP_FLAGS).and_then(|dump| {
-        let writer = DumpWriter::new(snapshot, dump, deadline, &mut soft_errors);
+    let size = DumpFile::new(file, 1_700_000_001, kind.flags().bits()).and_then(|dump| {
+        let writer = DumpWriter::new(snapshot, dump, kind, deadline, &mut soft_errors);
         writer.write(&crash(), python, &labels).finish()
     });
     (size, soft_errors.to_json().to_string())
