@@ -137,6 +137,14 @@ def _extra_signals(value: object) -> tuple[str, ...]:
     return names
 
 
+def _dump_kinds(value: object) -> tuple[str, ...]:
+    if value == "mini":
+        return ("mini",)
+    from lastwords.dump_kinds import parse_kinds
+
+    return parse_kinds(value)
+
+
 class Setting:
     """One row of the settings table.
 
@@ -218,6 +226,21 @@ SETTINGS: tuple[Setting, ...] = (
         "that faults on purpose is in the process (JVM, .NET, Mono, Go).",
     ),
     Setting(
+        "dump_kinds", _dump_kinds, ("mini",), "",
+        "What is dumped of a crash, one file each: `mini`, `triage`, `full`, `miniplus`, "
+        "`custom:FLAGS`, `callback:LIBRARY`, `kernel` (docs/formats/dump-kinds.md). In the "
+        "environment separated by semicolons.",
+    ),
+    Setting(
+        "max_dump_mb", _number(0, 1_000_000_000), 0.0, "MB",
+        "Most that one dump may take; what is left out is told. `0`: no limit.",
+    ),
+    Setting(
+        "min_free_mb", _number(0, 1_000_000_000), 256.0, "MB",
+        "What a dump leaves free on the disk.",
+    ),
+    Setting("compress_dumps", _flag, False, "", "Dumps are compressed with zstd (`.dmp.zst`)."),  # noqa: FBT003
+    Setting(
         "retry_count", _count(1, 1000), 10, "attempts",
         "Failed deliveries after which a report is no longer tried by itself. It is kept in "
         "`completed/`, marked `given_up`; `lastwords send REPORT_ID` tries again.",
@@ -269,6 +292,10 @@ class Settings:
     extra_signals: tuple[str, ...]
     alternate_stacks: bool
     chain_first: str
+    dump_kinds: tuple[str, ...]
+    max_dump_mb: float
+    min_free_mb: float
+    compress_dumps: bool
     retry_count: int
     connect_timeout_s: float
     idle_timeout_s: float
@@ -398,7 +425,9 @@ def settings_reference() -> str:
         "|---|---|---|---|---|",
     ]
     for setting in SETTINGS:
-        default = "none" if setting.default in (None, ()) else f"`{setting.default}`"
+        default = setting.default
+        default = ", ".join(default) if isinstance(default, tuple) else default
+        default = "none" if default in (None, "") else f"`{default}`"
         lines.append(
             f"| `{setting.key}` | `{setting.env_name}` | {default} | {setting.unit or 'none'} "
             f"| {setting.meaning} |"

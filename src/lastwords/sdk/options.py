@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from lastwords.config import Settings
 from lastwords.report.json_text import json_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from lastwords.config import Settings
 
 __all__ = ["options_json"]
 
@@ -26,6 +23,21 @@ def _capture_options(settings: Settings) -> dict[str, object]:
     }
 
 
-def _monitor_options(settings: Settings) -> dict[str, object]:  # noqa: ARG001  (none so far)
+def _monitor_options(settings: Settings) -> dict[str, object]:
     """What the monitor needs; put into the shared area's configuration (`crates/monitor`)."""
-    return {}
+    if _has_default_plan(settings):
+        return {}  # the monitor's own defaults, without an import here
+    from lastwords.dump_kinds import dump_plan
+
+    return dump_plan(
+        settings.dump_kinds,
+        max_dump_mb=settings.max_dump_mb,
+        min_free_mb=settings.min_free_mb,
+        compress=settings.compress_dumps,
+    )
+
+
+def _has_default_plan(settings: Settings) -> bool:
+    defaults = Settings()
+    keys = ("dump_kinds", "max_dump_mb", "min_free_mb", "compress_dumps")
+    return all(getattr(settings, key) == getattr(defaults, key) for key in keys)
