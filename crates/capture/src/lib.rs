@@ -19,6 +19,7 @@ pub mod shared;
 mod arm;
 mod context;
 mod conversation;
+mod got;
 mod handler;
 mod options;
 mod signals;
