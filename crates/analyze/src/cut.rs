@@ -5,17 +5,28 @@
 
 use minidump::Minidump;
 
+use crate::private;
 use crate::soft_errors::SoftErrors;
 
 /// Streams whose readers say themselves that they cannot be read: ThreadList, ModuleList,
-/// Exception, SystemInfo, LastwordsPython.
-const SAID_ELSEWHERE: &[u32] =
-    &[3, 4, 6, 7, lastwords_format::streams::stream_type::LASTWORDS_PYTHON];
+/// Exception, SystemInfo, and our own.
+const SAID_ELSEWHERE: &[u32] = &[
+    3,
+    4,
+    6,
+    7,
+    lastwords_format::streams::stream_type::LASTWORDS_PYTHON,
+    private::METADATA.0,
+    private::BREADCRUMBS.0,
+    private::THROWS.0,
+];
 
 /// Names of streams (`MINIDUMP_STREAM_TYPE`, Breakpad's `MDStreamType`).
 const NAMES: &[(u32, &str)] = &[
     (5, "MemoryList"),
     (9, "Memory64List"),
+    (10, "CommentA"),
+    (11, "CommentW"),
     (12, "HandleData"),
     (14, "UnloadedModuleList"),
     (15, "MiscInfo"),

@@ -2,6 +2,7 @@
 
 use minidump::{Minidump, MinidumpAnnotation, MinidumpCrashpadInfo};
 use minidump_processor::ProcessState;
+use minidump_unwind::{CallStack, CallStackInfo, StackFrame};
 use serde_json::{Map, Value, json};
 
 use crate::assertion;
@@ -11,7 +12,8 @@ use crate::python::{OnThread, frame_json};
 use crate::soft_errors::SoftErrors;
 use crate::stacks::Stack;
 
-const SCHEMA: u32 = 1;
+/// Version of the document's own keys.
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The processor's own document; without frames when it cannot be written with them.
 pub(crate) fn base(state: &mut ProcessState, soft_errors: &mut SoftErrors) -> Map<String, Value> {
@@ -24,6 +26,41 @@ pub(crate) fn base(state: &mut ProcessState, soft_errors: &mut SoftErrors) -> Ma
         thread.frames.clear();
     }
     print(state).unwrap_or_default()
+}
+
+/// What the processor writes of each frame, for stacks that are no threads' own.
+pub(crate) fn frames_json(
+    state: &mut ProcessState,
+    stacks: Vec<Vec<StackFrame>>,
+) -> Vec<Vec<Value>> {
+    if stacks.is_empty() {
+        return Vec::new();
+    }
+    let count = stacks.len();
+    let as_thread = |frames| CallStack { frames, ..CallStack::with_info(0, CallStackInfo::Ok) };
+    let threads =
+        std::mem::replace(&mut state.threads, stacks.into_iter().map(as_thread).collect());
+    let requesting_thread = state.requesting_thread.take();
+    let printed = print(state).unwrap_or_default().remove("threads");
+    state.threads = threads;
+    state.requesting_thread = requesting_thread;
+    let mut stacks: Vec<Vec<Value>> = match printed {
+        Some(Value::Array(threads)) => threads.into_iter().map(frames_of).collect(),
+        _ => Vec::new(),
+    };
+    stacks.resize(count, Vec::new());
+    stacks
+}
+
+fn frames_of(mut thread: Value) -> Vec<Value> {
+    let mut frames = match thread.get_mut("frames").map(Value::take) {
+        Some(Value::Array(frames)) => frames,
+        _ => Vec::new(),
+    };
+    for frame in frames.iter_mut().filter_map(Value::as_object_mut) {
+        frame.insert("kind".into(), "native".into());
+    }
+    frames
 }
 
 fn print(state: &ProcessState) -> Option<Map<String, Value>> {
@@ -193,8 +230,6 @@ pub(crate) fn add_own_keys(
 ) {
     let crashpad = caught(|| dump.get_stream::<MinidumpCrashpadInfo>());
     let crashpad = crashpad.ok().and_then(Result::ok);
-    let lastwords = json!({ "version": env!("CARGO_PKG_VERSION"), "schema": SCHEMA });
-    document.insert("lastwords".into(), lastwords);
     document.insert("python".into(), python);
     assertion::complete(document, dump);
     document.insert("annotations".into(), annotations(crashpad.as_ref()));

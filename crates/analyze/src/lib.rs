@@ -7,8 +7,10 @@
 
 mod assertion;
 mod block_on;
+mod comments;
 mod cut;
 mod document;
+mod dump_kind;
 mod error;
 mod guard;
 mod input;
@@ -16,11 +18,16 @@ mod interpreter;
 mod merge;
 mod modules;
 mod options;
+mod overflow;
 mod panics;
+mod private;
 mod python;
 mod soft_errors;
 mod stacks;
 mod state;
+mod thread_info;
+mod throws;
+mod time;
 mod view;
 mod walk;
 
@@ -28,7 +35,9 @@ use std::path::Path;
 
 use lastwords_symbols::Sources;
 use lastwords_unwind::Provider;
-use serde_json::{Map, Value};
+use minidump::Minidump;
+use minidump_processor::ProcessState;
+use serde_json::{Map, Value, json};
 
 use crate::interpreter::Interpreter;
 use crate::panics::caught;
@@ -90,15 +99,68 @@ fn analyze_with(
         Stacks::new(&threads, walker, interpreter, &mut soft_errors).walk_all(count, &python)
     };
     let plumbing = plumbing_of(&stacks, interpreter);
+    let own = OwnStreams::read(&dump, &mut soft_errors);
+    let thrown_from = own.thrown_from(&mut state, provider);
     stacks::into_state(&mut state, &threads, &mut stacks);
     let crashed = state.requesting_thread;
     let mut document = document::base(&mut state, &mut soft_errors);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
+    thread_info::complete(&mut document, &dump);
     document::copy_crashing_thread(&mut document);
+    own.complete(&mut document, &dump, &threads, thrown_from);
     modules::complete(&mut document, &state.modules, provider, &mut soft_errors);
     let summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
     document::add_own_keys(&mut document, &dump, summary, soft_errors);
     Ok(document)
+}
+
+/// What only dumps of lastwords hold, beside Python.
+struct OwnStreams {
+    metadata: Option<Value>,
+    breadcrumbs: Option<Value>,
+    throws: Vec<throws::Throw>,
+}
+
+impl OwnStreams {
+    fn read(dump: &Minidump<'_, &[u8]>, soft_errors: &mut SoftErrors) -> Self {
+        let thrown = private::read(dump, private::THROWS, soft_errors);
+        Self {
+            metadata: private::read(dump, private::METADATA, soft_errors),
+            breadcrumbs: private::read(dump, private::BREADCRUMBS, soft_errors),
+            throws: throws::decode(thrown.as_ref(), soft_errors),
+        }
+    }
+
+    /// The frames of each throw, as the processor writes frames.
+    fn thrown_from(&self, state: &mut ProcessState, provider: &Provider) -> Vec<Vec<Value>> {
+        let frames = {
+            let mut walker = Walker::new(&state.modules, &state.system_info, provider, 1);
+            self.throws.iter().map(|throw| throws::frames(throw, &mut walker)).collect()
+        };
+        document::frames_json(state, frames)
+    }
+
+    fn complete(
+        self,
+        document: &mut Map<String, Value>,
+        dump: &Minidump<'_, &[u8]>,
+        threads: &Threads<'_>,
+        thrown_from: Vec<Vec<Value>>,
+    ) {
+        let metadata = self.metadata.as_ref();
+        overflow::complete(document, dump, threads, metadata);
+        throws::complete(document, &self.throws, metadata, threads.requesting_thread_id);
+        let throws = throws::to_json(&self.throws, thrown_from, threads);
+        document.insert("throws".into(), Value::Array(throws));
+        let lastwords = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "schema": document::SCHEMA,
+            "dump": dump_kind::to_json(dump, metadata),
+            "metadata": self.metadata,
+            "breadcrumbs": self.breadcrumbs,
+        });
+        document.insert("lastwords".into(), lastwords);
+    }
 }
 
 fn plumbing_of(stacks: &[stacks::Stack], interpreter: Interpreter) -> document::Plumbing {

@@ -7,6 +7,7 @@ const MODULE_LIST: u32 = 4;
 const MEMORY_LIST: u32 = 5;
 const EXCEPTION: u32 = 6;
 const SYSTEM_INFO: u32 = 7;
+const HANDLE_DATA: u32 = 12;
 const MISC_INFO: u32 = 15;
 const THREAD_NAMES: u32 = 24;
 const LINUX_PROC_STATUS: u32 = 0x4767_0004;
@@ -79,6 +80,13 @@ impl Thread {
         Self { id, ip, sp, bp, stack_start: sp, stack, name: None }
     }
 
+    /// Its memory begins at `address`, which need not be its stack pointer.
+    #[must_use]
+    pub fn with_stack_at(mut self, address: u64) -> Self {
+        self.stack_start = address;
+        self
+    }
+
     /// Names it.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
@@ -105,6 +113,9 @@ pub struct Dump {
     pid: Option<u32>,
     raw: Vec<(u32, Vec<u8>)>,
     annotations: Vec<(String, String)>,
+    handles: Vec<(u64, String, String)>,
+    flags: u64,
+    time_s: u32,
 }
 
 impl Dump {
@@ -125,6 +136,20 @@ impl Dump {
     #[must_use]
     pub fn module(mut self, module: Module) -> Self {
         self.modules.push(module);
+        self
+    }
+
+    /// `MINIDUMP_TYPE` bits and time stamp (seconds since 1970) in the header.
+    #[must_use]
+    pub fn header(mut self, flags: u64, time_s: u32) -> Self {
+        (self.flags, self.time_s) = (flags, time_s);
+        self
+    }
+
+    /// An open handle or file: number, type, name.
+    #[must_use]
+    pub fn handle(mut self, number: u64, type_name: &str, name: &str) -> Self {
+        self.handles.push((number, type_name.to_owned(), name.to_owned()));
         self
     }
 
@@ -185,6 +210,7 @@ impl Dump {
         self.write_crash(&mut file);
         self.write_names(&mut file);
         self.write_annotations(&mut file);
+        self.write_handles(&mut file);
         if let Some(pid) = self.pid {
             file.stream(MISC_INFO, misc_info(pid));
         }
@@ -194,7 +220,7 @@ impl Dump {
         for (stream_type, bytes) in &self.raw {
             file.stream(*stream_type, bytes.clone());
         }
-        file.finish()
+        file.finish(self.flags, self.time_s)
     }
 
     fn write_threads(&self, file: &mut File) {
@@ -260,6 +286,22 @@ impl Dump {
         file.stream(THREAD_NAMES, list);
     }
 
+    /// `MINIDUMP_HANDLE_DATA_STREAM`: sizes of header and entry, count, 0; entries of 32 bytes.
+    fn write_handles(&self, file: &mut File) {
+        if self.handles.is_empty() {
+            return;
+        }
+        let mut list: Vec<u8> =
+            [16, 32, u32_of(self.handles.len()), 0].map(u32::to_le_bytes).concat();
+        for (number, type_name, name) in &self.handles {
+            list.extend(number.to_le_bytes());
+            list.extend(file.utf16(type_name).to_le_bytes());
+            list.extend(file.utf16(name).to_le_bytes());
+            list.extend([0; 16]); // attributes, granted access, handle and pointer counts
+        }
+        file.stream(HANDLE_DATA, list);
+    }
+
     /// `MinidumpCrashpadInfo`: version, two ids, then the location of a dictionary of strings
     /// in UTF-8 with their lengths.
     fn write_annotations(&self, file: &mut File) {
@@ -311,7 +353,7 @@ impl File {
         self.data(&[&size, units.as_slice(), &[0, 0]].concat()).1
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    fn finish(mut self, flags: u64, time_s: u32) -> Vec<u8> {
         let mut directory = Vec::new();
         for (stream_type, place) in &self.directory {
             directory.extend(stream_type.to_le_bytes());
@@ -323,7 +365,9 @@ impl File {
         header.extend(0xa793_u32.to_le_bytes());
         header.extend(count.to_le_bytes());
         header.extend(rva.to_le_bytes());
-        header.resize(HEADER_BYTES, 0);
+        header.extend([0; 4]); // checksum
+        header.extend(time_s.to_le_bytes());
+        header.extend(flags.to_le_bytes());
         self.bytes.splice(..HEADER_BYTES, header);
         self.bytes
     }
