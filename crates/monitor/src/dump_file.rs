@@ -1,17 +1,41 @@
 //! The dump on disk while it is written: valid at every moment, because the directory is
 //! written again after each stream.
+//!
+//! The large memory of a big dump stands at the end of the file, behind a gap in which streams that
+//! are finished after it still find room: their 32-bit offsets do not reach farther.
+
+pub(crate) mod large;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use lastwords_format::header::{self, DIRECTORY_ENTRY_SIZE, DirectoryEntry, HEADER_SIZE};
+use lastwords_format::streams::{memory64_list, stream_type};
 use lastwords_format::{Location, Sink};
+
+use self::large::{LargeSink, SparseFile};
+use crate::plan::Limits;
 
 /// Streams that a dump of ours can hold.
 const MAX_STREAMS: usize = 64;
 const ALIGNMENT: u64 = 8;
 const BUFFER_SIZE: usize = 256 * 1024;
+const PAGE: u64 = 4096;
+/// Room for streams that are written after the large memory. A hole as long as it is not used.
+const TAIL_ROOM: u64 = 1024 * 1024;
+
+/// Where the large memory stands.
+#[derive(Debug, Clone, Copy)]
+struct Large {
+    /// Offset of the stream that lists its ranges.
+    list_rva: u32,
+    /// Offset of its first byte; everything else stands before.
+    base: u64,
+    /// End of what the list tells of.
+    end: u64,
+}
 
 /// A minidump being written, front to back.
 #[derive(Debug)]
@@ -23,6 +47,9 @@ pub struct DumpFile {
     /// A write failed: the file's length is not known, nothing more can be appended.
     is_broken: bool,
     directory: Vec<DirectoryEntry>,
+    large: Option<Large>,
+    limits: Limits,
+    is_cut: bool,
     time_s: u32,
     flags: u64,
 }
@@ -42,12 +69,50 @@ impl DumpFile {
             good_end: start,
             is_broken: false,
             directory: Vec::with_capacity(MAX_STREAMS),
+            large: None,
+            limits: Limits { max_dump_bytes: 0, min_free_bytes: 0, compress: false },
+            is_cut: false,
             time_s,
             flags,
         };
         dump.file.write_all(&dump.front())?;
         dump.offset = start;
         Ok(dump)
+    }
+
+    /// Lets the file, and what it leaves of the disk, grow to these limits only.
+    #[must_use]
+    pub fn limited(mut self, limits: &Limits) -> Self {
+        self.limits = *limits;
+        self
+    }
+
+    /// Bytes of large memory that the file may hold; `None` = as many as there are.
+    pub(crate) fn large_room(&self) -> Option<u64> {
+        let base = self.large.map_or(self.offset, |large| large.base);
+        let most = self.limits.max_dump_bytes;
+        (most > 0).then(|| most.saturating_sub(base))
+    }
+
+    /// Bytes that must stay free on the disk; large memory is left out for them, nothing else.
+    pub(crate) fn min_free(&self) -> u64 {
+        self.limits.min_free_bytes
+    }
+
+    /// Says that something was left out for want of room or time.
+    pub(crate) fn mark_cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Whether something was left out for want of room or time.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The file itself, to ask its disk for free space.
+    pub(crate) fn file(&self) -> &File {
+        self.file.get_ref()
     }
 
     fn front(&self) -> Vec<u8> {
@@ -63,16 +128,66 @@ impl DumpFile {
     pub fn add_stream(&mut self, stream_type: u32, bytes: &[u8]) -> io::Result<()> {
         let location = self.append(bytes)?;
         self.guarded(|file| file.flush())?;
+        self.enter(stream_type, location)?;
+        self.good_end = self.offset;
+        Ok(())
+    }
+
+    /// Adds a stream, or puts a newer one in the place of an older one of its type.
+    ///
+    /// # Errors
+    /// What the disk says; the older one stays then.
+    pub fn replace_stream(&mut self, stream_type: u32, bytes: &[u8]) -> io::Result<()> {
+        let before = self.directory.clone();
+        self.directory.retain(|entry| entry.stream_type != stream_type);
+        let result = self.add_stream(stream_type, bytes);
+        if result.is_err() {
+            self.directory = before;
+        }
+        result
+    }
+
+    fn enter(&mut self, stream_type: u32, location: Location) -> io::Result<()> {
         if self.directory.len() >= MAX_STREAMS {
             return Err(io::Error::other("the directory is full"));
         }
         let Location { size, rva } = location;
         self.directory.push(DirectoryEntry { stream_type, size, rva });
-        if let Err(error) = self.file.get_ref().write_all_at(&self.front(), 0) {
+        let written = self.file.get_ref().write_all_at(&self.front(), 0);
+        if written.is_err() {
             self.directory.pop();
-            return Err(error);
         }
+        written
+    }
+
+    /// Makes room for the list of `count` ranges of large memory; gives the place for their bytes.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn begin_large(&mut self, count: usize) -> io::Result<Box<dyn LargeSink>> {
+        let size = usize::try_from(memory64_list::size(count)).unwrap_or(usize::MAX);
+        let Location { rva, .. } = self.append(&vec![0; size])?;
+        self.guarded(|file| file.flush())?;
         self.good_end = self.offset;
+        let base = self.offset.saturating_add(TAIL_ROOM).next_multiple_of(PAGE);
+        self.large = Some(Large { list_rva: rva, base, end: base });
+        Ok(Box::new(SparseFile::new(self.file.get_ref().try_clone()?, base)))
+    }
+
+    /// Tells which ranges of large memory are in the file by now.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn publish_large(&mut self, ranges: &[Range<u64>]) -> io::Result<()> {
+        let Some(Large { list_rva, base, .. }) = self.large else { return Ok(()) };
+        let list = memory64_list::encode(base, ranges);
+        self.file.get_ref().write_all_at(&list, list_rva.into())?;
+        let size = u32::try_from(list.len()).unwrap_or(u32::MAX);
+        self.directory.retain(|entry| entry.stream_type != stream_type::MEMORY64_LIST);
+        self.enter(stream_type::MEMORY64_LIST, Location { size, rva: list_rva })?;
+        let lengths = ranges.iter().map(|range| range.end.saturating_sub(range.start));
+        let end = lengths.fold(base, u64::saturating_add);
+        self.large = Some(Large { list_rva, base, end });
         Ok(())
     }
 
@@ -93,7 +208,8 @@ impl DumpFile {
             let file = self.file.get_mut();
             // Before the first stream the header has not been written either.
             let end = if self.directory.is_empty() { 0 } else { self.good_end };
-            let is_back = file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end)));
+            let cut = if self.large.is_some() { Ok(()) } else { file.set_len(end) };
+            let is_back = cut.and_then(|()| file.seek(SeekFrom::Start(end)));
             self.is_broken = is_back.is_err();
             self.offset = self.good_end;
             if end == 0 && !self.is_broken {
@@ -124,6 +240,13 @@ impl DumpFile {
     pub fn finish(mut self) -> io::Result<u64> {
         let is_whole = self.guarded(|file| file.flush()).is_ok();
         let (file, _) = self.file.into_parts();
+        if let Some(large) = self.large.filter(|large| large.end > large.base) {
+            file.set_len(large.end)?;
+            return Ok(large.end);
+        }
+        if self.large.is_some() && is_whole {
+            file.set_len(self.offset)?;
+        }
         if is_whole {
             return Ok(self.offset);
         }
@@ -147,6 +270,12 @@ impl Sink for DumpFile {
         let (Ok(size), Ok(rva), Some(end)) = (size, u32::try_from(start), end) else {
             return Err(io::Error::other("the dump reached 4 GiB, where its offsets end"));
         };
+        let most = self.limits.max_dump_bytes;
+        let has_ended = self.large.map_or(most > 0 && end > most, |large| end > large.base);
+        if has_ended {
+            self.is_cut = true;
+            return Err(io::Error::other("the dump reached its greatest size"));
+        }
         let zeros = [0; 8];
         let padding = zeros.get(..usize::try_from(padding).unwrap_or(0)).unwrap_or(&[]);
         self.guarded(|file| {

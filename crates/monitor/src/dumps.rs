@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::dump_file::DumpFile;
-use crate::plan::{DumpKind, DumpPlan};
+use crate::plan::{DumpKind, DumpPlan, Limits};
 use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
@@ -33,12 +33,12 @@ impl Event<'_> {
     ) -> Vec<Value> {
         let mut written = Vec::new();
         for (kind, name) in plan.kinds().iter().zip(plan.file_names()) {
-            let size = self.write_one(kind, &name, entry, soft_errors);
-            if size.is_err() {
+            let done = self.write_one(kind, &plan.limits, &name, entry, soft_errors);
+            if done.is_err() {
                 entry.remove(&name);
             }
-            let size = soft_errors.keep(size, "dump_not_written", &name);
-            written.extend(size.map(|size| document(kind, &name, size)));
+            let done = soft_errors.keep(done, "dump_not_written", &name);
+            written.extend(done.map(|(size, is_cut)| document(kind, &name, size, is_cut)));
         }
         written
     }
@@ -46,21 +46,30 @@ impl Event<'_> {
     fn write_one(
         &self,
         kind: &DumpKind,
+        limits: &Limits,
         name: &str,
         entry: &Entry,
         soft_errors: &mut SoftErrors,
-    ) -> io::Result<u64> {
+    ) -> io::Result<(u64, bool)> {
         let file = entry.new_file(name)?;
-        let dump = DumpFile::new(file, self.time_s, kind.flags().bits())?;
+        let dump = DumpFile::new(file, self.time_s, kind.flags().bits())?.limited(limits);
         let writer = DumpWriter::new(self.snapshot, dump, kind, self.deadline, soft_errors);
-        writer.write(self.crash, self.python, self.labels).finish()
+        let dump = writer.write(self.crash, self.python, self.labels);
+        let is_cut = dump.is_cut();
+        Ok((dump.finish()?, is_cut))
     }
 }
 
-fn document(kind: &DumpKind, name: &str, size_bytes: u64) -> Value {
-    let mut dump = json!({"file": name, "size_bytes": size_bytes, "kind": kind.name()});
-    if let (DumpKind::Custom(flags), Some(dump)) = (kind, dump.as_object_mut()) {
+fn document(kind: &DumpKind, name: &str, size_bytes: u64, is_cut: bool) -> Value {
+    let mut dump = Map::new();
+    dump.insert("file".to_owned(), json!(name));
+    dump.insert("size_bytes".to_owned(), json!(size_bytes));
+    dump.insert("kind".to_owned(), json!(kind.name()));
+    if let DumpKind::Custom(flags) = kind {
         dump.insert("flags".to_owned(), json!(flags.bits()));
     }
-    dump
+    if is_cut {
+        dump.insert("is_cut".to_owned(), json!(true));
+    }
+    Value::Object(dump)
 }

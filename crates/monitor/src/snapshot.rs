@@ -64,6 +64,12 @@ pub trait ProcessSnapshot {
     /// Its memory.
     fn memory(&self) -> &dyn Memory;
 
+    /// The first part of `range` that has to be read; what lies before it, or all of it when
+    /// there is none, is known to be zero because it was never touched.
+    fn next_touched(&self, range: &Range<u64>) -> Option<Range<u64>> {
+        Some(range.clone())
+    }
+
     /// Its address space, by address.
     fn regions(&self) -> &[Region];
 
@@ -72,7 +78,7 @@ pub trait ProcessSnapshot {
     fn stack_bounds(&self, stack_pointer: u64) -> Option<(u64, u64)>;
 
     /// What must not be written as it stands, because secrets may be in it: the process's
-    /// arguments and environment.
+    /// arguments and environment. And what only looks like memory.
     fn private(&self) -> &[Range<u64>];
 
     /// Its modules, the main executable first.
@@ -89,6 +95,12 @@ pub trait ProcessSnapshot {
 
     /// The dynamic linker's list.
     fn dso_debug(&self, memory: &dyn Memory, soft_errors: &mut SoftErrors) -> Option<DsoDebug>;
+
+    /// Lets the process run on, as the time to hold it is over; whether its memory can still be
+    /// read as it was.
+    fn let_go(&self, _: &mut SoftErrors) -> bool {
+        false
+    }
 
     /// How threads and memory were reached, for the report: `ptrace` or `none`;
     /// `process_vm_readv`, `proc_mem` or `served`.

@@ -4,6 +4,7 @@ pub mod assertion_info;
 pub mod crashpad_info;
 pub mod exception;
 pub mod linux_dso_debug;
+pub mod memory64_list;
 pub mod memory_info_list;
 pub mod memory_list;
 pub mod misc_info;
@@ -25,6 +26,7 @@ pub mod stream_type {
     pub const MEMORY_LIST: u32 = 5;
     pub const EXCEPTION: u32 = 6;
     pub const SYSTEM_INFO: u32 = 7;
+    pub const MEMORY64_LIST: u32 = 9;
     pub const MISC_INFO: u32 = 15;
     pub const MEMORY_INFO_LIST: u32 = 16;
     pub const THREAD_NAMES: u32 = 24;

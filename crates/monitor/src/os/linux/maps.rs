@@ -21,6 +21,19 @@ impl Mapping {
         self.region.start.saturating_add(self.region.size)
     }
 
+    /// Whether it is private memory without a file: zero where it was never touched.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        let is_plain = self.path.is_empty()
+            || self.path == "[heap]"
+            || ["[stack", "[anon:"].iter().any(|start| self.path.starts_with(start));
+        is_plain && self.file.1 == 0 && !self.region.is_shared
+    }
+
+    /// Whether it is the kernel's own and cannot be read through another process.
+    pub(crate) fn is_kernels(&self) -> bool {
+        self.path.starts_with("[vvar") || self.path == "[vsyscall]"
+    }
+
     pub(crate) fn contains(&self, address: u64) -> bool {
         address >= self.region.start && address < self.end()
     }
@@ -70,6 +83,18 @@ pub(crate) fn without_deleted_mark(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_a_file_or_is_shared_is_not_anonymous() {
+        let is_anonymous = |line: &str| parse(line)[0].is_anonymous();
+        assert!(is_anonymous("7f000000-7f001000 rw-p 00000000 00:00 0 \n"));
+        assert!(is_anonymous("7f000000-7f001000 rw-p 00000000 00:00 0    [heap]\n"));
+        assert!(is_anonymous("7f000000-7f001000 rw-p 00000000 00:00 0    [anon:glibc: malloc]\n"));
+        assert!(!is_anonymous("7f000000-7f001000 rw-s 00000000 00:01 7   /dev/zero (deleted)\n"));
+        assert!(!is_anonymous("7f000000-7f001000 r-xp 00000000 00:00 0    [vdso]\n"));
+        assert!(!is_anonymous("7f000000-7f001000 rw-p 00001000 08:01 12   /a.so\n"));
+        assert!(parse("7f000000-7f001000 r--p 00000000 00:00 0    [vvar]\n")[0].is_kernels());
+    }
 
     #[test]
     fn a_line_is_taken_apart() {

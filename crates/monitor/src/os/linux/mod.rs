@@ -6,6 +6,7 @@ mod elf;
 mod maps;
 mod memory;
 mod modules;
+mod pagemap;
 mod procfs;
 mod signal_frame;
 mod stop;
@@ -28,6 +29,7 @@ pub(crate) use procfs::uname;
 
 use self::maps::Mapping;
 use self::memory::ProcessMemory;
+use self::pagemap::PageMap;
 use self::procfs::AuxiliaryVector;
 use self::stop::StoppedThreads;
 use crate::signal_names;
@@ -63,7 +65,9 @@ pub struct LinuxSnapshot {
     /// The crashing thread: as long as it waits, `/proc` and memory can be read through it, also
     /// when the main thread has ended.
     tid: i32,
+    /// Also what is the kernel's own.
     private: Vec<Range<u64>>,
+    pages: Option<PageMap>,
     stopped: StoppedThreads,
 }
 
@@ -95,7 +99,9 @@ impl LinuxSnapshot {
         }
         let threads = threads(pid, &stopped, &crash, soft_errors);
         let auxv = soft_errors.keep(AuxiliaryVector::read(tid), "file_not_read", "auxv");
-        let private = [hints.private, procfs::private_ranges(tid)].concat();
+        let kernels = mappings.iter().filter(|mapping| mapping.is_kernels());
+        let kernels = kernels.map(|mapping| mapping.region.start..mapping.end()).collect();
+        let private = [hints.private, procfs::private_ranges(tid), kernels].concat();
         let snapshot = Self {
             pid,
             threads,
@@ -105,6 +111,7 @@ impl LinuxSnapshot {
             auxv: auxv.unwrap_or_default(),
             tid,
             private,
+            pages: PageMap::open(tid),
             stopped,
         };
         (snapshot, crash)
@@ -182,6 +189,19 @@ impl ProcessSnapshot for LinuxSnapshot {
 
     fn memory(&self) -> &dyn Memory {
         &self.memory
+    }
+
+    fn next_touched(&self, range: &Range<u64>) -> Option<Range<u64>> {
+        let behind = self.mappings.partition_point(|m| m.region.start <= range.start);
+        let mapping = behind.checked_sub(1).and_then(|index| self.mappings.get(index));
+        match (mapping, &self.pages) {
+            (Some(mapping), Some(pages))
+                if mapping.is_anonymous() && range.end <= mapping.end() =>
+            {
+                pages.next_touched(range)
+            }
+            _ => Some(range.clone()),
+        }
     }
 
     fn regions(&self) -> &[Region] {

@@ -70,6 +70,17 @@ pub(crate) fn wait_readable(fds: &[c_int], timeout_ms: c_int) -> io::Result<Vec<
     }
 }
 
+/// Bytes that are free for this user on the disk of a file.
+pub(crate) fn free_bytes(file: &std::fs::File) -> io::Result<u64> {
+    let mut facts = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the call fills the structure; zeros are a valid value.
+    let facts = unsafe {
+        check(libc::fstatvfs(file.as_raw_fd(), facts.as_mut_ptr()).into())?;
+        facts.assume_init()
+    };
+    Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+}
+
 /// A descriptor that becomes readable when the process ends.
 pub(crate) fn pidfd_open(pid: pid_t) -> io::Result<OwnedFd> {
     // SAFETY: takes plain numbers; the answer is a new descriptor that nobody else owns.
