@@ -107,9 +107,9 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
         start_monitor(session, arming.monitor_path)?;
         give_alternate_stack();
         ARMED.is_armed.store(true, Ordering::Release);
-        signals::install(on_fatal_signal);
         session.is_armed = true;
     }
+    signals::install(on_fatal_signal, &arming.options.extra_signals);
     Ok(ARMED.monitor_pid.load(Ordering::Relaxed))
 }
 

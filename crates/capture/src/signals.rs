@@ -3,10 +3,9 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, c_int};
-
-/// Signals that end a process because of a fault of its own.
-pub(crate) const FATAL: [c_int; 7] = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS];
+use libc::{
+    SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ, c_int,
+};
 
 /// Our handler was never installed for the signal.
 const NEVER: u8 = 0;
@@ -17,6 +16,9 @@ const REMOVED: u8 = 2;
 
 struct Slot {
     signal: c_int,
+    /// Whether the signal ends a process because of a fault of its own; the others are reported
+    /// on request.
+    is_fault: bool,
     state: AtomicU8,
     previous: std::cell::UnsafeCell<MaybeUninit<libc::sigaction>>,
 }
@@ -25,57 +27,93 @@ struct Slot {
 // read only after it was seen to be (release/acquire).
 unsafe impl Sync for Slot {}
 
-impl Slot {
-    const fn new(signal: c_int) -> Self {
-        Self {
-            signal,
-            state: AtomicU8::new(NEVER),
-            previous: std::cell::UnsafeCell::new(MaybeUninit::uninit()),
-        }
+const fn slot(signal: c_int, is_fault: bool) -> Slot {
+    Slot {
+        signal,
+        is_fault,
+        state: AtomicU8::new(NEVER),
+        previous: std::cell::UnsafeCell::new(MaybeUninit::uninit()),
     }
 }
 
-static SLOTS: [Slot; 7] = [
-    Slot::new(SIGSEGV),
-    Slot::new(SIGBUS),
-    Slot::new(SIGFPE),
-    Slot::new(SIGILL),
-    Slot::new(SIGABRT),
-    Slot::new(SIGTRAP),
-    Slot::new(SIGSYS),
+static SLOTS: [Slot; 10] = [
+    slot(SIGSEGV, true),
+    slot(SIGBUS, true),
+    slot(SIGFPE, true),
+    slot(SIGILL, true),
+    slot(SIGABRT, true),
+    slot(SIGTRAP, true),
+    slot(SIGSYS, true),
+    slot(SIGQUIT, false),
+    slot(SIGXCPU, false),
+    slot(SIGXFSZ, false),
 ];
 
 pub(crate) type Handler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
-/// Installs `handler` for every fatal signal. Call under the arming lock.
+/// Installs `handler` for every fault, and for the optional signals of `extra`; takes it away from
+/// the other optional ones. Call under the arming lock.
+///
+/// An optional signal that the host ignores stays ignored: it ends nothing.
 ///
 /// `SA_NODEFER` lets a fault inside the handler reach the handler again, which then gives up;
 /// all other signals are blocked meanwhile.
-pub(crate) fn install(handler: Handler) {
+pub(crate) fn install(handler: Handler, extra: &[c_int]) {
     // SAFETY: zero is a valid `sigaction`; the set functions fill a valid set.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     // SAFETY: as above.
     unsafe { libc::sigfillset(&raw mut action.sa_mask) };
-    for signal in FATAL {
+    for slot in SLOTS.iter().filter(|slot| slot.is_fault) {
         // SAFETY: as above.
-        unsafe { libc::sigdelset(&raw mut action.sa_mask, signal) };
+        unsafe { libc::sigdelset(&raw mut action.sa_mask, slot.signal) };
     }
     for slot in &SLOTS {
-        let before = slot.state.load(Ordering::Acquire);
+        if slot.is_fault || extra.contains(&slot.signal) {
+            slot.install(&action);
+        } else {
+            slot.uninstall(handler);
+        }
+    }
+}
+
+impl Slot {
+    fn install(&self, action: &libc::sigaction) {
+        let before = self.state.load(Ordering::Acquire);
         if before == INSTALLED {
-            continue;
+            return;
         }
         // SAFETY: `previous` is ours to write (see `Slot`); both pointers are valid.
         let set = unsafe {
-            let previous = (*slot.previous.get()).as_mut_ptr();
-            libc::sigaction(slot.signal, std::ptr::null(), previous);
-            slot.state.store(INSTALLED, Ordering::Release);
-            libc::sigaction(slot.signal, &raw const action, std::ptr::null_mut())
+            let previous = (*self.previous.get()).as_mut_ptr();
+            libc::sigaction(self.signal, std::ptr::null(), previous);
+            if !self.is_fault && (*previous).sa_sigaction == libc::SIG_IGN {
+                return;
+            }
+            self.state.store(INSTALLED, Ordering::Release);
+            libc::sigaction(self.signal, action, std::ptr::null_mut())
         };
         if set != 0 {
-            slot.state.store(before, Ordering::Release);
+            self.state.store(before, Ordering::Release);
+        }
+    }
+
+    /// Puts back the previous action where our handler still stands; somebody who came after us
+    /// keeps the place, and our handler then only hands on.
+    fn uninstall(&self, handler: Handler) {
+        if self.state.load(Ordering::Acquire) != INSTALLED {
+            return;
+        }
+        // SAFETY: zero is a valid `sigaction`; the call fills it.
+        let current = unsafe {
+            let mut current: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(self.signal, std::ptr::null(), &raw mut current);
+            current
+        };
+        if current.sa_sigaction == handler as usize {
+            restore_previous(self.signal);
+            self.state.store(REMOVED, Ordering::Release);
         }
     }
 }
@@ -86,7 +124,7 @@ fn state(signal: c_int) -> u8 {
 }
 
 /// What was installed before us; `None` when we are not installed for this signal.
-fn previous(signal: c_int) -> Option<*const libc::sigaction> {
+pub(crate) fn previous(signal: c_int) -> Option<*const libc::sigaction> {
     let is_installed = |slot: &&Slot| slot.state.load(Ordering::Acquire) == INSTALLED;
     let slot = SLOTS.iter().filter(|slot| slot.signal == signal).find(is_installed);
     // SAFETY: the state was seen to be `INSTALLED`, so the value is written.
@@ -121,22 +159,9 @@ pub(crate) fn restore_default(signal: c_int) {
     }
 }
 
-/// Takes our handler away where it still stands; somebody who came after us keeps the place,
-/// and our handler then only hands on. Call under the arming lock.
+/// Takes our handler away where it still stands. Call under the arming lock.
 pub(crate) fn uninstall(handler: Handler) {
     for slot in &SLOTS {
-        if slot.state.load(Ordering::Acquire) != INSTALLED {
-            continue;
-        }
-        // SAFETY: zero is a valid `sigaction`; the call fills it.
-        let current = unsafe {
-            let mut current: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(slot.signal, std::ptr::null(), &raw mut current);
-            current
-        };
-        if current.sa_sigaction == handler as usize {
-            restore_previous(slot.signal);
-            slot.state.store(REMOVED, Ordering::Release);
-        }
+        slot.uninstall(handler);
     }
 }

@@ -11,6 +11,7 @@ from lastwords.report.json_text import json_text
 from lastwords.sdk import native, problems
 from lastwords.sdk.annotations import push_annotations
 from lastwords.sdk.hooks import HOOK_NAMES, Hooks
+from lastwords.sdk.options import ignored_signals
 from lastwords.sdk.python_report import PythonReporter, base_document
 from lastwords.spool.writer import client_id, ensure_spool, has_reports, new_report_id
 
@@ -196,6 +197,7 @@ def _arm(settings: Settings, installation: Installation, spool_dir: str) -> None
     _state.reporter = reporter
     installation.hooks = HOOK_NAMES
     base = json_text(base_document(settings, installation.client_id))
+    installation.problems += ignored_signals(settings)
     try:
         installation.monitor_pid = native.arm(settings, spool_dir, base)
         installation.is_native_armed = True
