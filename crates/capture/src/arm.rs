@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Kind};
 use crate::spawn::{self, Plan};
-use crate::{signals, size_limit, sys};
+use crate::{alternate_stack, got, signals, size_limit, sys};
 
 /// Every code that an [`ArmError`] can carry.
 pub const CODES: &[&str] = &[
@@ -103,9 +103,9 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     }
     ARMED.budget_ms.store(arming.budget_ms, Ordering::Relaxed);
     ARMED.is_quiet.store(arming.is_quiet, Ordering::Relaxed);
+    alternate_stack::enable(arming.options.alternate_stacks);
     if !session.is_armed || session.monitor_path != arming.monitor_path {
         start_monitor(session, arming.monitor_path)?;
-        give_alternate_stack();
         ARMED.is_armed.store(true, Ordering::Release);
         session.is_armed = true;
     }
@@ -229,35 +229,6 @@ fn hold_open(path: &str) -> io::Result<c_int> {
     Ok(reopened.map_or(-1, |read_only| spawn::move_up(read_only.into_raw_fd())))
 }
 
-/// Gives the calling thread an alternate signal stack unless it has one, so that its stack
-/// overflow can be reported. 64 KiB, with a guard page below; never freed.
-fn give_alternate_stack() {
-    const SIZE: usize = 64 * 1024;
-    const GUARD: usize = 4096;
-    // SAFETY: queries, maps and registers memory of our own.
-    unsafe {
-        let mut current: libc::stack_t = std::mem::zeroed();
-        if libc::sigaltstack(std::ptr::null(), &raw mut current) != 0
-            || current.ss_flags & libc::SS_DISABLE == 0
-        {
-            return;
-        }
-        let (protection, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        let stack = libc::mmap(std::ptr::null_mut(), SIZE, protection, flags, -1, 0);
-        if stack == libc::MAP_FAILED {
-            return;
-        }
-        libc::mprotect(stack, GUARD, libc::PROT_NONE);
-        let ours = libc::stack_t {
-            ss_sp: stack.wrapping_byte_add(GUARD),
-            ss_flags: 0,
-            ss_size: SIZE.saturating_sub(GUARD),
-        };
-        libc::sigaltstack(&raw const ours, std::ptr::null_mut());
-    }
-}
-
 /// Says goodbye to the monitor, unless it is at work on a crash.
 fn close_socket() {
     if is_reporting() {
@@ -279,6 +250,8 @@ pub fn disarm() {
     if let Some(session) = guard.as_mut().filter(|session| session.is_armed) {
         ARMED.is_armed.store(false, Ordering::Release);
         signals::uninstall(on_fatal_signal);
+        alternate_stack::disable();
+        got::uninstall();
         close_socket();
         session.is_armed = false;
         session.monitor_path.clear();
@@ -323,6 +296,7 @@ pub fn set_annotation(key: &str, value: Option<(&str, Kind)>) -> Result<(), ArmE
 /// In a forked child: own annotations, own monitor at the first crash. Best effort, because a
 /// fork must never fail for our sake.
 pub fn after_fork_in_child() {
+    alternate_stack::after_fork_in_child();
     // A thread that the child does not have may have held the lock at the fork.
     let Ok(mut guard) = SESSION.try_lock() else { return };
     let Some(session) = guard.as_mut().filter(|session| session.is_armed) else { return };

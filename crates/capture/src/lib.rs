@@ -16,6 +16,7 @@
 pub mod protocol;
 pub mod shared;
 
+mod alternate_stack;
 mod arm;
 mod context;
 mod conversation;
