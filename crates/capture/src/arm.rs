@@ -21,6 +21,9 @@ pub const CODES: &[&str] = &[
     "capture_no_memory",
     "settings_too_long",
     "annotations_full",
+    "not_armed",
+    "order_too_long",
+    "dump_not_made",
 ];
 
 /// Why something could not be armed: a stable code, what happened, what to do.

@@ -34,3 +34,31 @@ pub(crate) unsafe fn copy_registers(request: &mut CrashRequest, context: *const 
         request.has_fxsave = 1;
     }
 }
+
+/// Fills in the registers of the caller, at the place of the call, as a debugger would see them:
+/// what a caller must save itself is not told.
+#[inline(always)]
+pub(crate) fn here(request: &mut CrashRequest) {
+    const USER_SELECTORS: i64 = 0x2b_0000_0000_0033;
+    let mut general = [0_i64; GENERAL_REGISTERS];
+    // SAFETY: writes the eight words of `general` that stand at these offsets (order: `gregs`,
+    // sys/ucontext.h). The scratch registers are named, so that none of those told is one.
+    unsafe {
+        std::arch::asm!(
+            "mov [rax + 32], r12",
+            "mov [rax + 40], r13",
+            "mov [rax + 48], r14",
+            "mov [rax + 56], r15",
+            "mov [rax + 80], rbp",
+            "mov [rax + 88], rbx",
+            "mov [rax + 120], rsp",
+            "lea rcx, [rip]",
+            "mov [rax + 128], rcx",
+            in("rax") general.as_mut_ptr(),
+            out("rcx") _,
+            options(nostack, preserves_flags)
+        );
+    }
+    general[18] = USER_SELECTORS;
+    request.general = general;
+}

@@ -3,6 +3,8 @@
 //!
 //! Runs in the signal handler, under the rules at the top of `handler.rs`.
 
+use std::sync::atomic::{AtomicI32, Ordering};
+
 use libc::{c_int, c_void};
 
 use crate::protocol::{ANSWER_SIZE, Answer, CrashRequest, READ_HEADER_SIZE};
@@ -24,6 +26,8 @@ pub(crate) struct Talk<'a> {
     pub(crate) order: Option<&'a [u8]>,
     /// `CLOCK_MONOTONIC` nanoseconds.
     pub(crate) deadline: u64,
+    /// Where the process id of a monitor started for this talk is told.
+    pub(crate) monitor: Option<&'a AtomicI32>,
 }
 
 /// Hears what the monitor says of its work.
@@ -42,7 +46,12 @@ impl Talk<'_> {
         let started = shared.map_or(Err(libc::EBADF), |fd| spawn::spawn(plan, theirs, fd));
         sys::close(theirs);
         let outcome = match started {
-            Ok(monitor_pid) => self.with(ours, monitor_pid, hear),
+            Ok(monitor_pid) => {
+                if let Some(place) = self.monitor {
+                    place.store(monitor_pid, Ordering::Release);
+                }
+                self.with(ours, monitor_pid, hear)
+            }
             Err(_) => Exchange::MonitorGone,
         };
         sys::close(ours);

@@ -21,7 +21,7 @@ use crate::conversation::{Exchange, Talk};
 use crate::protocol::{Answer, CRASH_MAGIC, CrashRequest, GENERAL_REGISTERS, VERSION};
 use crate::spawn::Plan;
 use crate::sys::Held;
-use crate::{context, signals, sys};
+use crate::{context, on_demand, signals, sys};
 
 /// What `arm` prepared for the handler.
 pub(crate) struct Armed {
@@ -190,8 +190,9 @@ fn say(line: &[u8]) {
 unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_void) {
     // SAFETY: as promised by the caller.
     let request = unsafe { new_request(tid, info, context) };
+    on_demand::let_finish();
     let deadline = sys::clock_ns(libc::CLOCK_MONOTONIC).saturating_add(budget_ns());
-    let talk = Talk { request: &request, order: None, deadline };
+    let talk = Talk { request: &request, order: None, deadline, monitor: None };
     let mut hear = |answer: Answer<'_>| {
         if let Answer::Done(line) = answer {
             say(line);

@@ -22,6 +22,7 @@ mod context;
 mod conversation;
 mod got;
 mod handler;
+mod on_demand;
 mod options;
 mod signals;
 mod size_limit;
@@ -32,4 +33,5 @@ pub use arm::{
     ArmError, Arming, CODES, after_fork_in_child, arm, disarm, is_armed, monitor_pid,
     set_annotation,
 };
+pub use on_demand::dump;
 pub use options::{ChainFirst, Options, optional_signal};
