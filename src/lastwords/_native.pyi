@@ -10,6 +10,7 @@ __all__ = [
     "arm",
     "core_version",
     "disarm",
+    "dump",
     "error_codes",
     "is_armed",
     "monitor_pid",
@@ -84,6 +85,20 @@ def set_annotation(key: str, value: str | None, kind: str) -> None:
         kind: How to read `value`: "string", "int", "float" or "bool" ("true" / "false").
 
     Costs one copy into shared memory. Raises `CoreError` when 256 annotations are set.
+    """
+
+def dump(order: bytes, budget_ms: int) -> bytes:
+    """Have a dump of this process made, by a monitor of its own; the process runs on.
+
+    Args:
+        order: JSON: `dumps`, `limits`, `reason`, `file` (crates/monitor/src/order.rs).
+        budget_ms: Hard limit of the time that the calling thread waits.
+
+    Returns:
+        JSON: `path`, `dumps`, `line`, `error`.
+
+    Releases the GIL; the other threads stand still for a moment. Raises `CoreError`: `not_armed`,
+    `order_too_long`, `dump_not_made`, `capture_no_memory`.
     """
 
 def after_fork_in_child() -> None:

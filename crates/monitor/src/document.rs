@@ -61,12 +61,7 @@ fn first_facts(request: &CrashRequest, id: [u8; 16]) -> Value {
         "schema": 1,
         "report_id": uuid_text(id),
         "created": time_text(request.time_ns),
-        "mechanism": {
-            "type": "signal",
-            "handled": false,
-            "description": signal_name(request.signal()),
-            "signal": {"number": request.signal(), "name": signal_name(request.signal())},
-        },
+        "mechanism": first_mechanism(request.signal()),
         "process": {"pid": request.pid, "tid": request.tid},
         "system": {"os": "Linux", "os_version": os_version, "arch": std::env::consts::ARCH},
         "annotations": {},
@@ -75,6 +70,19 @@ fn first_facts(request: &CrashRequest, id: [u8; 16]) -> Value {
         "dumps": [],
         "attachments": [],
         "soft_errors": [],
+    })
+}
+
+/// A request without a signal is one for a dump on demand.
+fn first_mechanism(signal: i32) -> Value {
+    if signal == 0 {
+        return json!({"type": "requested", "handled": true, "description": "dump on demand"});
+    }
+    json!({
+        "type": "signal",
+        "handled": false,
+        "description": signal_name(signal),
+        "signal": {"number": signal, "name": signal_name(signal)},
     })
 }
 

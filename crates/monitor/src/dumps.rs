@@ -1,5 +1,6 @@
 //! The dumps of one event: one file per kind, the smallest first.
 
+use std::fs::File;
 use std::io;
 use std::time::Instant;
 
@@ -11,6 +12,28 @@ use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
 use crate::write::{DumpWriter, Labels};
+
+/// Where the files of an event go.
+pub(crate) trait DumpFolder {
+    /// A new file, for the user's eyes only. `name` is one of the plan's.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn new_file(&self, name: &str) -> io::Result<File>;
+
+    /// Removes a file, if it is there.
+    fn remove(&self, name: &str);
+}
+
+impl DumpFolder for Entry {
+    fn new_file(&self, name: &str) -> io::Result<File> {
+        Self::new_file(self, name)
+    }
+
+    fn remove(&self, name: &str) {
+        Self::remove(self, name);
+    }
+}
 
 /// What all dumps of an event share.
 pub(crate) struct Event<'a> {
@@ -28,14 +51,14 @@ impl Event<'_> {
     pub(crate) fn write(
         &self,
         plan: &DumpPlan,
-        entry: &Entry,
+        folder: &dyn DumpFolder,
         soft_errors: &mut SoftErrors,
     ) -> Vec<Value> {
         let mut written = Vec::new();
         for (kind, name) in plan.kinds().iter().zip(plan.file_names()) {
-            let done = self.write_one(kind, &plan.limits, &name, entry, soft_errors);
+            let done = self.write_one(kind, &plan.limits, &name, folder, soft_errors);
             if done.is_err() {
-                entry.remove(&name);
+                folder.remove(&name);
             }
             let done = soft_errors.keep(done, "dump_not_written", &name);
             written.extend(done.map(|(size, is_cut)| document(kind, &name, size, is_cut)));
@@ -48,10 +71,10 @@ impl Event<'_> {
         kind: &DumpKind,
         limits: &Limits,
         name: &str,
-        entry: &Entry,
+        folder: &dyn DumpFolder,
         soft_errors: &mut SoftErrors,
     ) -> io::Result<(u64, bool)> {
-        let file = entry.new_file(name)?;
+        let file = folder.new_file(name)?;
         let dump = DumpFile::new(file, self.time_s, kind.flags().bits())?.limited(limits);
         let writer = DumpWriter::new(self.snapshot, dump, kind, self.deadline, soft_errors);
         let dump = writer.write(self.crash, self.python, self.labels);

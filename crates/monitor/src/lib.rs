@@ -8,7 +8,10 @@
 //! Whatever cannot be had is a [`soft_errors::SoftError`] in dump and report, never a reason
 //! to give up the rest.
 
+pub mod destination;
 pub mod dump_file;
+pub mod on_demand;
+pub mod order;
 pub mod os;
 pub mod plan;
 pub mod report;

@@ -5,7 +5,7 @@
 //!
 //! | key | type | meaning |
 //! |---|---|---|
-//! | `dumps` | array | one object per dump: `{"kind": "mini"}`, `{"kind": "custom", "flags": 6182}`, `{"kind": "callback", "library": "/path.so"}`; absent = one mini |
+//! | `dumps` | array | one object per dump: `{"kind": "mini"}`, `{"kind": "custom", "flags": 6182}`, `{"kind": "callback", "library": "/path.so"}`, or a text: `"mini"`, `"custom:0x1826"`; absent = one mini |
 //! | `limits.max_dump_bytes` | int | most bytes of one dump; 0 = no limit |
 //! | `limits.min_free_bytes` | int | what stays free on the disk |
 //! | `limits.compress` | bool | dumps are compressed with zstd |
@@ -150,7 +150,7 @@ mod tests {
     fn the_smallest_dump_is_written_first_and_none_twice() {
         let dumps = json!([{"kind": "full"}, {"kind": "mini"}, {"kind": "miniplus"},
             {"kind": "custom", "flags": 2}, {"kind": "custom", "flags": "WithHandleData"},
-            {"kind": "full"}, {"kind": "callback", "library": "/a.so"}]);
+            "full", "callback:/a.so"]);
         let plan = DumpPlan::from_json(&json!({"dumps": dumps})).unwrap();
         let names: Vec<&str> = plan.kinds().iter().map(DumpKind::name).collect();
         assert_eq!(names, ["mini", "callback", "custom", "miniplus", "full", "custom"]);

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use crate::document::{Document, annotation_value, attachment_document, signal_document};
 use crate::dumps::Event;
+use crate::order::Order;
 use crate::os::linux::{Hints, LinuxSnapshot};
 use crate::plan::DumpPlan;
 use crate::signal_names::signal_name;
-use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
+use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
 use crate::uuid::{new_uuid, parse_uuid, uuid_text};
@@ -34,6 +35,8 @@ pub struct Finished {
     pub line: String,
     /// The report's directory, when there is one.
     pub path: Option<PathBuf>,
+    /// Its dumps, as they stand in `report.json`.
+    pub dumps: Vec<Value>,
 }
 
 /// Makes the report of a crash. The process runs on when this returns.
@@ -46,14 +49,46 @@ pub fn write_report(
     let what = format!("{} in thread {}", signal_name(request.signal()), request.tid);
     match Report::start(request, area) {
         Ok(report) => report.finish(request, area, socket, &what),
-        Err((place, error)) => Finished {
-            line: format!(
-                "lastwords: {what}: no report, {place} cannot be written: {error}. Free some \
-                 space, or choose another dump_dir"
-            ),
-            path: None,
-        },
+        Err((place, error)) => not_started(&what, &place, &error),
     }
+}
+
+/// Makes the report that a healthy process asked for. The process runs on when this returns.
+#[must_use]
+pub fn write_requested(
+    request: &CrashRequest,
+    area: &AreaReader,
+    socket: Option<OwnedFd>,
+    order: &Order,
+) -> Finished {
+    let what = format!("dump on demand of thread {}", request.tid);
+    match Report::start(request, area) {
+        Ok(mut report) => {
+            report.plan = order.plan.clone();
+            if let Some(reason) = &order.reason {
+                report.document.set_in("mechanism", "description", json!(reason));
+            }
+            report.finish(request, area, socket, &what)
+        }
+        Err((place, error)) => not_started(&what, &place, &error),
+    }
+}
+
+fn not_started(what: &str, place: &str, error: &io::Error) -> Finished {
+    Finished {
+        line: format!(
+            "lastwords: {what}: no report, {place} cannot be written: {error}. Free some space, \
+             or choose another dump_dir"
+        ),
+        path: None,
+        dumps: Vec::new(),
+    }
+}
+
+/// When the monitor's own part of the caller's patience ends.
+pub(crate) fn own_deadline(request: &CrashRequest) -> Option<Instant> {
+    let budget = Duration::from_millis(request.budget_ms.into());
+    Instant::now().checked_add(budget.mul_f64(OWN_SHARE))
 }
 
 /// What the SDK wrote into the shared area.
@@ -100,8 +135,7 @@ impl Report {
         let entry = Entry::create(&spool, &uuid_text(id)).map_err(|error| (place(), error))?;
         let document = Document::new(request, id, config.report);
         let attachments = config.attachments;
-        let budget = Duration::from_millis(request.budget_ms.into());
-        let deadline = Instant::now().checked_add(budget.mul_f64(OWN_SHARE));
+        let deadline = own_deadline(request);
         let report = Self { entry, id, document, attachments, plan, soft_errors, deadline };
         match report.save() {
             Ok(()) => Ok(report),
@@ -127,7 +161,7 @@ impl Report {
         self.note_annotations(&annotations);
         let room = self.document.to_bytes().len().saturating_add(ROOM_FOR_SOFT_ERRORS);
         self.entry.reserve("report.json", room);
-        self.dump(request, area, socket, &annotations);
+        let dumps = self.dump(request, area, socket, &annotations);
         self.attach();
         self.document.set("soft_errors", self.soft_errors.to_json());
         let saved = self.save();
@@ -139,7 +173,7 @@ impl Report {
                 if let Err(error) = saved {
                     let _ = write!(line, " is incomplete: {error}");
                 }
-                Finished { line, path: Some(path) }
+                Finished { line, path: Some(path), dumps }
             }
             Err(error) => Finished {
                 line: format!(
@@ -147,6 +181,7 @@ impl Report {
                     unfinished.display()
                 ),
                 path: Some(unfinished),
+                dumps,
             },
         }
     }
@@ -170,7 +205,7 @@ impl Report {
         area: &AreaReader,
         socket: Option<OwnedFd>,
         annotations: &[Annotation],
-    ) {
+    ) -> Vec<Value> {
         let hints = Hints { private: area.private_ranges(), abort_message: area.abort_message() };
         let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut self.soft_errors);
         self.note_crash(&crash, &snapshot);
@@ -194,11 +229,14 @@ impl Report {
         let dumps = event.write(&self.plan, &self.entry, &mut self.soft_errors);
         drop(snapshot);
         self.document.set("dump", dumps.first().cloned().unwrap_or(Value::Null));
-        self.document.set("dumps", Value::Array(dumps));
+        self.document.set("dumps", Value::Array(dumps.clone()));
+        dumps
     }
 
     fn note_crash(&mut self, crash: &Crash, snapshot: &dyn ProcessSnapshot) {
-        self.document.set_in("mechanism", "signal", signal_document(crash));
+        if crash.signal != DUMP_REQUESTED {
+            self.document.set_in("mechanism", "signal", signal_document(crash));
+        }
         if let Some(message) = &crash.abort_message {
             self.document.set_in("mechanism", "abort_message", json!(message));
         }

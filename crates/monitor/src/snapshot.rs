@@ -25,12 +25,16 @@ pub struct ThreadSnapshot {
     pub registers: Option<Registers>,
 }
 
+/// `signal` of a [`Crash`] that is none: somebody asked for the dump. As an exception code it is
+/// Breakpad's `MD_EXCEPTION_CODE_LIN_DUMP_REQUESTED`, 0xFFFFFFFF.
+pub const DUMP_REQUESTED: i32 = -1;
+
 /// The event that the dump is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crash {
-    /// The crashing thread.
+    /// The crashing thread, or the one that asked for the dump.
     pub thread_id: u32,
-    /// Signal number.
+    /// Signal number, or [`DUMP_REQUESTED`].
     pub signal: i32,
     /// `si_code`.
     pub code: i32,

@@ -14,6 +14,25 @@ pub(crate) fn time_text(time_ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
+/// `YYMMDD` and `HHMMSS` of a time where this machine stands; UTC where that is not known.
+pub(crate) fn local_date_and_time(time_ns: u64) -> (String, String) {
+    let seconds = i64::try_from(time_ns.div_euclid(1_000_000_000)).unwrap_or(0);
+    // SAFETY: zero is a valid value; both places are ours.
+    let time = unsafe {
+        let mut time: libc::tm = std::mem::zeroed();
+        if libc::localtime_r(&raw const seconds, &raw mut time).is_null() {
+            libc::gmtime_r(&raw const seconds, &raw mut time);
+        }
+        time
+    };
+    let year = time.tm_year.rem_euclid(100);
+    let month = time.tm_mon.saturating_add(1);
+    (
+        format!("{year:02}{month:02}{:02}", time.tm_mday),
+        format!("{:02}{:02}{:02}", time.tm_hour, time.tm_min, time.tm_sec),
+    )
+}
+
 /// Year, month, day of a day counted from 1970-01-01.
 fn civil_date(days: u64) -> (u64, u64, u64) {
     let is_leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));

@@ -3,18 +3,23 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use lastwords_capture::protocol::{ANSWER_SIZE, Answer, CrashRequest, GOODBYE, REQUEST_SIZE};
+use lastwords_capture::protocol::{
+    ANSWER_SIZE, ANSWER_TEXT_SIZE, Answer, CrashRequest, GOODBYE, ORDER_SIZE, REQUEST_SIZE,
+};
 use lastwords_capture::shared::AreaReader;
 
 use crate::os::linux::sys;
 use crate::report::{self, Finished};
-use crate::spool;
+use crate::{on_demand, spool};
 
 /// Descriptors that `lastwords-capture` hands over (its `spawn.rs`).
 const SOCKET_FD: i32 = 3;
 const SHARED_FD: i32 = 4;
 const FIRST_OTHER_FD: u32 = 5;
+/// How long an order may follow its request.
+const ORDER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One observed process.
 #[derive(Debug)]
@@ -87,13 +92,36 @@ impl Watch {
     }
 
     fn on_crash(&self, request: &CrashRequest) {
+        if request.signal() == 0 {
+            return self.on_order(request);
+        }
         let socket = self.socket.try_clone().ok();
-        let Finished { line, path } = report::write_report(request, &self.area, socket);
+        let Finished { line, path, .. } = report::write_report(request, &self.area, socket);
         let mut buffer = [0; ANSWER_SIZE];
         let text = format!("{line}\n");
         // The process may be gone already; the report is there all the same.
         sys::send(&self.socket, Answer::Done(text.as_bytes()).encode(&mut buffer)).ok();
         if let Some(path) = path {
+            spool::sync(&path);
+        }
+    }
+
+    /// A dump on demand: its order is the next message.
+    fn on_order(&self, request: &CrashRequest) {
+        let mut order = vec![0; ORDER_SIZE];
+        let deadline = Instant::now().checked_add(ORDER_PATIENCE);
+        let received = sys::receive_before(&self.socket, &mut order, deadline);
+        order.truncate(received.unwrap_or(0));
+        let outcome = on_demand::fulfil(request, &self.area, self.socket.try_clone().ok(), &order);
+        let text = outcome.to_bytes();
+        let mut pieces = text.chunks(ANSWER_TEXT_SIZE).peekable();
+        while let Some(piece) = pieces.next() {
+            let mut buffer = [0; ANSWER_SIZE];
+            let is_last = pieces.peek().is_none();
+            let answer = if is_last { Answer::Done(piece) } else { Answer::More(piece) };
+            sys::send(&self.socket, answer.encode(&mut buffer)).ok();
+        }
+        if let Some(path) = outcome.path {
             spool::sync(&path);
         }
     }

@@ -159,6 +159,15 @@ fn set_annotation(key: &str, value: Option<&str>, kind: &str) -> PyResult<()> {
     })
 }
 
+/// Have a dump of this process made while it runs on; returns what the monitor says, as JSON.
+#[pyfunction]
+fn dump<'py>(py: Python<'py>, order: &[u8], budget_ms: u32) -> PyResult<Bound<'py, PyBytes>> {
+    let result = guarded("dump", || {
+        py.detach(|| lastwords_capture::dump(order, budget_ms)).map_err(|error| arm_error(&error))
+    })?;
+    Ok(PyBytes::new(py, &result))
+}
+
 /// Detach a forked child from its parent's annotations and monitor.
 #[pyfunction]
 fn after_fork_in_child() -> PyResult<()> {
@@ -179,6 +188,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(is_armed, module)?)?;
     module.add_function(wrap_pyfunction!(monitor_pid, module)?)?;
     module.add_function(wrap_pyfunction!(set_annotation, module)?)?;
+    module.add_function(wrap_pyfunction!(dump, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     Ok(())
 }

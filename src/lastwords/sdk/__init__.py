@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from lastwords.sdk.annotations import annotate
 from lastwords.sdk.installation import Installation, install, uninstall
+from lastwords.sdk.on_demand import dump
 
-__all__ = ["Installation", "annotate", "install", "uninstall"]
+__all__ = ["Installation", "annotate", "dump", "install", "uninstall"]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from lastwords.errors import CaptureError
+from lastwords.errors import CODES, CaptureError
 from lastwords.sdk.options import options_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import Any
 
     from lastwords.config import Settings
 
-__all__ = ["after_fork", "arm", "disarm", "find_monitor", "set_annotation"]
+__all__ = ["after_fork", "arm", "disarm", "dump", "find_monitor", "set_annotation"]
 
 _MONITOR = "lastwords-monitor"
 _armed: list[ModuleType] = []
@@ -96,6 +97,28 @@ def arm(settings: Settings, spool_dir: str, report_base: str) -> int:
         ) from error
     _armed[:] = [_native]
     return pid
+
+
+def dump(order: str, budget_ms: int) -> dict[str, Any]:
+    """Have a dump of this process made; returns what the monitor says of it.
+
+    Raises:
+        CaptureError: There is none; the message says why.
+    """
+    if not _armed:
+        raise CaptureError(
+            "not_armed",
+            "nothing is armed that could make a dump",
+            "call lastwords.install() first, and look at what it returns: is_native_armed, problems",
+        )
+    import json
+
+    try:
+        result = json.loads(_armed[0].dump(order.encode("ascii"), budget_ms))
+    except _armed[0].CoreError as error:
+        code = error.args[0] if error.args[0] in CODES else "dump_not_made"
+        raise CaptureError(code, f"no dump was made: {_words(error)}", _hint(error)) from error
+    return result if isinstance(result, dict) else {}
 
 
 def _words(error: Exception) -> str:

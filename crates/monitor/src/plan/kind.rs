@@ -124,6 +124,9 @@ impl DumpKind {
     }
 
     pub(super) fn from_json(value: &Value) -> Result<Self, PlanError> {
+        if let Some(text) = value.as_str() {
+            return Self::from_text(text);
+        }
         let text = |key: &str| value.get(key).and_then(Value::as_str);
         match text("kind") {
             Some("custom") => {

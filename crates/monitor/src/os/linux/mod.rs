@@ -25,7 +25,7 @@ use lastwords_format::streams::system_info::SystemInfo;
 use lastwords_pyframes::Memory;
 
 pub(crate) use memory::read_available;
-pub(crate) use procfs::uname;
+pub(crate) use procfs::{process_name, uname};
 
 use self::maps::Mapping;
 use self::memory::ProcessMemory;
@@ -33,7 +33,7 @@ use self::pagemap::PageMap;
 use self::procfs::AuxiliaryVector;
 use self::stop::StoppedThreads;
 use crate::signal_names;
-use crate::snapshot::{Crash, ProcessSnapshot, ThreadSnapshot};
+use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, ThreadSnapshot};
 use crate::soft_errors::SoftErrors;
 
 /// Bytes below the stack pointer that belong to the running function (System V ABI for
@@ -133,7 +133,7 @@ fn crash(request: &CrashRequest) -> Crash {
     let (signal, code) = (request.signal(), request.code());
     Crash {
         thread_id: unsigned(request.tid),
-        signal,
+        signal: if signal == 0 { DUMP_REQUESTED } else { signal },
         code,
         address: signal_names::has_address(signal, code).then(|| request.fault_address()),
         access: x86_64::access(request),

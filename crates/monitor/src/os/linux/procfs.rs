@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::path::Path;
 
 use lastwords_format::streams::misc_info::ProcessTimes;
 use lastwords_format::streams::stream_type;
 use lastwords_format::streams::system_info::SystemInfo;
 
+use super::maps::without_deleted_mark;
 use crate::scrub;
 use crate::soft_errors::SoftErrors;
 
@@ -115,6 +117,15 @@ fn boot_time_s() -> io::Result<u32> {
     let line = text.lines().find_map(|line| line.strip_prefix("btime "));
     line.and_then(|number| number.trim().parse().ok())
         .ok_or_else(|| io::Error::other("no btime in /proc/stat"))
+}
+
+/// File name of the program that a process runs, without the mark of a deleted file; what the
+/// process calls itself where that may not be read.
+pub(crate) fn process_name(pid: i32) -> String {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let file = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    let name = file.map(|name| without_deleted_mark(&name).to_owned());
+    name.or_else(|| thread_name(pid, pid)).unwrap_or_default()
 }
 
 /// Name of a thread.

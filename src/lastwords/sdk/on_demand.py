@@ -1,0 +1,71 @@
+"""`dump()`: a dump of the running process, without a crash."""
+
+from __future__ import annotations
+
+import os
+
+from lastwords.errors import CODES, CaptureError
+from lastwords.report.json_text import json_text
+from lastwords.report.scrub import scrub_text
+from lastwords.sdk import native, problems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["dump"]
+
+_BUDGET_MS = 120_000
+"""Most time that the calling thread waits: a full dump takes as long as the disk needs."""
+_MOST_REASON = 2_000
+
+
+def dump(
+    kinds: str | Iterable[str] = "mini",
+    reason: str | None = None,
+    file: str | os.PathLike[str] | None = None,
+) -> str | None:
+    """Write a dump of this process, which runs on.
+
+    Works from any thread, several at once (one after another), and in a forked child. Other
+    threads stand still while registers and memory are read; the calling one waits for the end.
+    A thread that crashes meanwhile is reported as ever.
+
+    Args:
+        kinds: One kind of dump or several: `mini`, `triage`, `full`, `miniplus`, `custom:FLAGS`,
+            `callback:LIBRARY`, `kernel` (docs/guides/dumps.md).
+        reason: Why, in a few words; the report's description.
+        file: Only the dumps, under this name, instead of a report in the spool. `PROCESSNAME`,
+            `PID`, `YYMMDD`, `HHMMSS` in it are replaced, missing folders are made, a file that is
+            there stays (the new one gets a number). Further kinds get `-KIND` before the suffix.
+
+    Returns:
+        The folder of the report in the spool, or the path of the first dump; `None` when there is
+        none. Never raises: why not is warned about (`LastwordsWarning`).
+    """
+    try:
+        return _dump(kinds, reason, file)
+    except CaptureError as error:
+        problems.warn(error)
+    except Exception as error:  # noqa: BLE001  (SDK border)
+        message = f"dump() failed with {type(error).__name__}: {error}"
+        problems.warn(CaptureError("dump_not_made", message))
+    return None
+
+
+def _dump(
+    kinds: str | Iterable[str], reason: str | None, file: str | os.PathLike[str] | None
+) -> str | None:
+    order = {
+        "dumps": [kinds] if isinstance(kinds, str) else [str(kind) for kind in kinds],
+        "reason": None if reason is None else scrub_text(str(reason)[:_MOST_REASON]),
+        "file": None if file is None else os.path.abspath(os.fsdecode(file)),
+    }
+    result = native.dump(json_text(order), _BUDGET_MS)
+    error = result.get("error")
+    if error:
+        code = error["code"] if error["code"] in CODES else "dump_not_made"
+        raise CaptureError(code, error["message"], error["hint"])
+    problems.log("info", "%s", result.get("line"))
+    path = result.get("path")
+    return path if isinstance(path, str) else None
