@@ -107,8 +107,8 @@ fn not_made(message: &str) -> ArmError {
 struct Turn(u64);
 
 impl Turn {
-    /// Waits until no other thread of this process has it. One that a fork has copied without its
-    /// thread does not count.
+    /// Waits until no other thread of this process has it, and no crash is being reported. One
+    /// that a fork has copied without its thread does not count.
     fn take(deadline: u64) -> Option<Self> {
         let half = |id: c_int| u64::from(id.cast_unsigned());
         let own = (half(sys::getpid()) << 32) | half(sys::gettid());
@@ -121,9 +121,12 @@ impl Turn {
                     .compare_exchange(stale, own, Ordering::AcqRel, Ordering::Acquire)
                     .is_ok(),
             };
-            if is_taken {
-                return Some(Self(own));
+            // A crash comes first: it waits for nobody who came later.
+            let turn = is_taken.then_some(Self(own));
+            if turn.is_some() && !is_reporting() {
+                return turn;
             }
+            drop(turn);
             if sys::clock_ns(libc::CLOCK_MONOTONIC) >= deadline {
                 return None;
             }

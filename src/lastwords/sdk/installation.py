@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lastwords.config import Settings
 
-__all__ = ["Installation", "install", "uninstall"]
+__all__ = ["Installation", "install", "installed_settings", "uninstall"]
 
 
 class Installation:
@@ -122,6 +122,11 @@ def install(
     for problem in installation.problems:
         problems.warn(problem)
     return installation
+
+
+def installed_settings() -> Settings | None:
+    """Return the settings in force; `None` when nothing is installed."""
+    return _state.settings
 
 
 def uninstall() -> None:

@@ -109,7 +109,7 @@ def dump(order: str, budget_ms: int) -> dict[str, Any]:
         raise CaptureError(
             "not_armed",
             "nothing is armed that could make a dump",
-            "call lastwords.install() first, and look at what it returns: is_native_armed, problems",
+            "call lastwords.install() first; its result says what is wrong when it cannot arm",
         )
     import json
 

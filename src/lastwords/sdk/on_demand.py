@@ -8,6 +8,7 @@ from lastwords.errors import CODES, CaptureError
 from lastwords.report.json_text import json_text
 from lastwords.report.scrub import scrub_text
 from lastwords.sdk import native, problems
+from lastwords.sdk.installation import installed_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,16 +57,31 @@ def dump(
 def _dump(
     kinds: str | Iterable[str], reason: str | None, file: str | os.PathLike[str] | None
 ) -> str | None:
-    order = {
-        "dumps": [kinds] if isinstance(kinds, str) else [str(kind) for kind in kinds],
-        "reason": None if reason is None else scrub_text(str(reason)[:_MOST_REASON]),
-        "file": None if file is None else os.path.abspath(os.fsdecode(file)),
-    }
+    from lastwords.config import Settings
+    from lastwords.dump_kinds import dump_plan, parse_kinds
+
+    try:
+        wanted = parse_kinds(kinds if isinstance(kinds, str) else list(kinds))
+    except (TypeError, ValueError) as error:
+        message = f"kinds is {kinds!r:.200}, expected {error}"
+        raise CaptureError("order_invalid", message, 'for example: dump("full")') from error
+    settings = installed_settings() or Settings()
+    order = dump_plan(
+        wanted,
+        max_dump_mb=settings.max_dump_mb,
+        min_free_mb=settings.min_free_mb,
+        compress=settings.compress_dumps,
+    )
+    order["reason"] = None if reason is None else scrub_text(str(reason)[:_MOST_REASON])
+    order["file"] = None if file is None else os.path.abspath(os.fsdecode(file))
     result = native.dump(json_text(order), _BUDGET_MS)
-    error = result.get("error")
-    if error:
-        code = error["code"] if error["code"] in CODES else "dump_not_made"
-        raise CaptureError(code, error["message"], error["hint"])
+    _raise_failure(result.get("error"))
     problems.log("info", "%s", result.get("line"))
     path = result.get("path")
     return path if isinstance(path, str) else None
+
+
+def _raise_failure(error: dict[str, str] | None) -> None:
+    if error:
+        code = error["code"] if error["code"] in CODES else "dump_not_made"
+        raise CaptureError(code, error["message"], error["hint"])
