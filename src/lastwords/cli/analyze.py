@@ -47,6 +47,8 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
     help="Stacks to show: of all threads, of the crashing one, or that and a line for each other.",
 )
 @click.option("--all-frames", is_flag=True, help="Show the interpreter's call plumbing too.")
+@click.option("--no-fold", is_flag=True, help="Show every round of a recursion, not only one.")
+@click.option("--handles", is_flag=True, help="List open files and other handles.")
 @click.option(
     "--max-frames",
     type=click.IntRange(1, 32_768),
@@ -62,6 +64,8 @@ def command(  # noqa: PLR0913  (one parameter per option)
     no_local_modules: bool,
     stacks: str,
     all_frames: bool,
+    no_fold: bool,
+    handles: bool,
     max_frames: int | None,
     strict: bool,
 ) -> None:
@@ -78,7 +82,12 @@ def command(  # noqa: PLR0913  (one parameter per option)
     else:
         from lastwords.cli.render.text import write_analysis  # noqa: PLC0415  (40 ms of rich)
 
-        options = TextOptions(stacks=StackChoice(stacks), is_plumbing_shown=all_frames)
+        options = TextOptions(
+            stacks=StackChoice(stacks),
+            is_plumbing_shown=all_frames,
+            is_folded=not no_fold,
+            are_handles_shown=handles,
+        )
         write_analysis(decode_analysis(document), options)
     if strict and decode_analysis(document).is_partial:
         sys.exit(5)

@@ -10,16 +10,26 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from lastwords.report.crash_report import SoftError
+from lastwords.report.dump_facts import (
+    CppException,
+    Handle,
+    Lastwords,
+    StackOverflow,
+    ThreadInfo,
+)
 
 __all__ = [
     "Address",
     "AdjustedAddress",
     "Analysis",
+    "CppException",
     "CrashInfo",
     "Frame",
     "FrameKind",
     "FrameTrust",
+    "Handle",
     "InlineFrame",
+    "Lastwords",
     "MemoryAccess",
     "Module",
     "Placement",
@@ -27,9 +37,12 @@ __all__ = [
     "PythonProcess",
     "PythonThread",
     "SoftError",
+    "StackOverflow",
     "SymbolStatus",
     "System",
     "Thread",
+    "ThreadInfo",
+    "Throw",
     "system_name",
 ]
 
@@ -173,7 +186,27 @@ class Thread:
     native_frames: int | None = None
     last_error_value: str | None = None
     python: PythonThread | None = None
+    info: ThreadInfo | None = None
     threads_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throw:
+    """An exception that was thrown before the crash; `frames` are those of the throw.
+
+    `thread` is an index into the threads, `primary` one into the throws: of the throw that made
+    the object which a dependent exception stands for. `type` is the demangled type.
+    """
+
+    thread: int | None = None
+    thread_id: int | None = None
+    time_ns: int | None = None
+    type: str | None = None
+    what: str | None = None
+    exception: Address | None = None
+    primary: int | None = None
+    is_uncaught: bool = False
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +239,8 @@ class CrashInfo:
     memory_accesses: tuple[MemoryAccess, ...] | None = None
     crashing_thread: int | None = None
     assertion: str | None = None
+    stack_overflow: StackOverflow | None = None
+    cpp_exception: CppException | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +319,9 @@ class Analysis:
     modules: tuple[Module, ...] = ()
     main_module: int | None = None
     python: PythonProcess | None = None
+    throws: tuple[Throw, ...] = ()
+    handles: tuple[Handle, ...] | None = None
+    lastwords: Lastwords | None = None
     annotations: dict[str, str] = field(default_factory=dict)
     soft_errors: tuple[SoftError, ...] = ()
 

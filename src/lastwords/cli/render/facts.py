@@ -8,6 +8,7 @@ from rich.text import Text
 
 from lastwords.cli.render.clean import clean
 from lastwords.report.analysis import system_name
+from lastwords.report.dump_facts import DumpFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,8 @@ def headline(analysis: Analysis) -> Text:
     line = Text(clean(info.type), style="bold red")
     if info.address is not None:
         line.append(f" at {info.address}", style="bold")
+    if info.stack_overflow is not None and "STACK_OVERFLOW" not in info.type:
+        line.append(", stack overflow", style="bold red")
     return line
 
 
@@ -35,14 +38,21 @@ def process_facts(analysis: Analysis) -> Iterator[Text]:
     """What the instruction did, process, system, Python, annotations: a labelled line each."""
     facts = {
         "access": _access(analysis.crash_info),
+        "stack": _stack_overflow(analysis.crash_info),
+        "exception": _cpp_exception(analysis.crash_info),
         "assertion": analysis.crash_info.assertion if analysis.crash_info else None,
         "process": _process(analysis),
         "system": _system(analysis),
         "python": _python(analysis),
+        "dump": _dump(analysis),
     }
     for label, fact in facts.items():
         if fact:
             yield _fact(label, fact)
+    dump = analysis.lastwords.dump if analysis.lastwords else DumpFacts()
+    for comment in dump.comments:
+        for line in comment.splitlines():
+            yield _fact("comment", line)
     for key, value in list(analysis.annotations.items())[:_MAX_ANNOTATIONS]:
         yield _fact("note", f"{key} = {value}")
     left_out = len(analysis.annotations) - _MAX_ANNOTATIONS
@@ -114,3 +124,34 @@ def _python(analysis: Analysis) -> str | None:
     if python.exception:
         parts.append(f"{python.exception} is being raised")
     return ", ".join(parts)
+
+
+def _stack_overflow(info: CrashInfo | None) -> str | None:
+    found = info.stack_overflow if info else None
+    if found is None:
+        return None
+    used = None if found.stack_bytes is None else f"{found.stack_bytes:,} bytes in use"
+    limit = None if found.limit_bytes is None else f"its size is {found.limit_bytes:,}"
+    return ", ".join(part for part in ("the thread's stack is full", used, limit) if part)
+
+
+def _cpp_exception(info: CrashInfo | None) -> str | None:
+    found = info.cpp_exception if info else None
+    if found is None:
+        return None
+    name = found.type or "of a type that is not known"
+    return f"C++, not caught: {name}: {found.what}" if found.what else f"C++, not caught: {name}"
+
+
+def _dump(analysis: Analysis) -> str | None:
+    """What the dump is, and what nobody can find in it."""
+    dump = analysis.lastwords.dump if analysis.lastwords else DumpFacts()
+    if dump.kind is None:
+        return None
+    lacks = ", ".join(word.replace("_", " ") for word in dump.lacks)
+    parts = [
+        f"{dump.kind}, made {dump.created}" if dump.created else dump.kind,
+        "cut: memory was left out" if dump.is_cut else None,
+        f"not in it: {lacks}" if lacks else None,
+    ]
+    return "; ".join(part for part in parts if part)

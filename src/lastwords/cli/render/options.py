@@ -23,7 +23,11 @@ class TextOptions:
     Attributes:
         stacks: Whose stacks.
         is_plumbing_shown: Whether the interpreter's call plumbing is shown.
+        is_folded: Whether the rounds of a recursion are shown once.
+        are_handles_shown: Whether open files and other handles are listed.
     """
 
     stacks: StackChoice = StackChoice.SUMMARY
     is_plumbing_shown: bool = False
+    is_folded: bool = True
+    are_handles_shown: bool = False

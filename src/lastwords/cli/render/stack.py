@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from lastwords.cli.render.clean import clean, short_path
 from lastwords.report.analysis import Frame, FrameKind, FrameTrust, Placement
+from lastwords.report.folding import fold_words, folds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from lastwords.report.analysis import InlineFrame, Thread
 
-__all__ = ["stack_lines", "thread_summary", "thread_title"]
+__all__ = ["frame_lines", "frame_title", "stack_lines", "thread_summary", "thread_title"]
 
 _MAX_FUNCTION_WIDTH = 56
 _LANGUAGES = {
@@ -63,6 +64,9 @@ def thread_title(thread: Thread, index: int, what: str) -> Text:
         title.append(", holds the GIL")
     if python and python.exception_type:
         title.append(f", raising {clean(python.exception_type)}")
+    info = thread.info
+    if info and info.user_s is not None and info.kernel_s is not None:
+        title.append(f", {info.user_s + info.kernel_s:.2f} s of CPU time")
     return title
 
 
@@ -70,7 +74,7 @@ def thread_summary(thread: Thread, index: int) -> Text:
     """One line: the newest Python frame if there is one, and the newest native one."""
     line = Text("  ").append_text(thread_title(thread, index, "Thread"))
     newest = [_newest(thread, FrameKind.PYTHON), _newest(thread, FrameKind.NATIVE)]
-    places = [_title_of(frame) for frame in newest if frame is not None]
+    places = [frame_title(frame) for frame in newest if frame is not None]
     line.append(f": {', '.join(places)}" if places else ": no frames")
     if places:
         line.append(f", {len(thread.frames)} frames", style="dim")
@@ -81,27 +85,78 @@ def _newest(thread: Thread, kind: FrameKind) -> Frame | None:
     return next((frame for frame in thread.frames if frame.kind is kind), None)
 
 
-def _title_of(frame: Frame) -> str:
+def frame_title(frame: Frame) -> str:
+    """Mark, function and place in one line."""
     mark = _mark_of(frame.kind, frame.file, frame.function)
     place = _place_of(frame.file, frame.line)
     return " ".join(part for part in (mark, _function_of(frame), place) if part)
 
 
-def stack_lines(thread: Thread, *, is_plumbing_shown: bool) -> Iterator[Text]:
+def stack_lines(
+    thread: Thread, *, is_plumbing_shown: bool, is_folded: bool = True
+) -> Iterator[Text]:
     """The frames, newest first; inlined calls stand before the frame that holds them."""
-    shown = [frame for frame in thread.frames if is_plumbing_shown or not frame.plumbing]
-    lines = [line for frame in shown for line in _lines_of(frame)]
+    shown = thread.frames if is_plumbing_shown else _without_plumbing(thread.frames)
+    yield from frame_lines(shown, is_folded=is_folded)
+    folded = len(thread.frames) - len(shown)
+    if folded:
+        plural = "" if folded == 1 else "s"
+        note = f"       {folded} frame{plural} of the interpreter's call plumbing folded"
+        yield Text(f"{note}: --all-frames", style="dim")
+
+
+def frame_lines(frames: Sequence[Frame], *, is_folded: bool = True) -> Iterator[Text]:
+    """The frames as they stand; the rounds of a recursion once."""
+    lines = list(_folded_lines(frames) if is_folded else _plain_lines(frames))
     width = max((len(line.function) for line in lines), default=0)
     width = min(width, _MAX_FUNCTION_WIDTH)
     if not lines:
         yield Text("  no frames", style="dim")
     for line in lines:
         yield _text_of(line, width)
-    folded = len(thread.frames) - len(shown)
+
+
+def _without_plumbing(frames: Sequence[Frame]) -> list[Frame]:
+    """What stands before a frame that is not shown stands before the next one."""
+    shown: list[Frame] = []
+    omitted, is_unknown = 0, False
+    for frame in frames:
+        omitted += frame.omitted_frames or 0
+        is_unknown = is_unknown or frame.unknown_frames
+        if frame.plumbing:
+            continue
+        shown.append(replace(frame, omitted_frames=omitted or None, unknown_frames=is_unknown))
+        omitted, is_unknown = 0, False
+    return shown
+
+
+def _plain_lines(frames: Sequence[Frame]) -> Iterator[_Line]:
+    for frame in frames:
+        yield from _lines_of(frame)
+
+
+def _folded_lines(frames: Sequence[Frame]) -> Iterator[_Line]:
+    gaps = {index: frame.omitted_frames or 0 for index, frame in enumerate(frames)}
+    found = folds([_key_of(frame) for frame in frames], {i: n for i, n in gaps.items() if n})
+    folded = 0
+    position = 0
+    for fold in found:
+        yield from _plain_lines(frames[position : fold.hidden.start])
+        first, last = frames[fold.start].frame, frames[fold.end - 1].frame
+        yield _remark(fold_words(fold, first, last))
+        folded += len(fold.hidden)
+        position = fold.end
+    yield from _plain_lines(frames[position:])
     if folded:
-        plural = "" if folded == 1 else "s"
-        note = f"       {folded} frame{plural} of the interpreter's call plumbing folded"
-        yield Text(f"{note}: --all-frames", style="dim")
+        yield _remark(f"{folded:,} repeated frames folded: --no-fold")
+
+
+def _key_of(frame: Frame) -> Hashable:
+    """What makes two frames the same call for a reader; the line may differ."""
+    place = None if frame.function else (frame.module_offset or frame.offset)
+    inlined = tuple(inline.function for inline in frame.inlines or ())
+    file = frame.file if frame.kind is FrameKind.PYTHON else None
+    return frame.kind, frame.function, frame.module, file, place, inlined
 
 
 def _text_of(line: _Line, width: int) -> Text:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from lastwords.cli.render.breadcrumbs import breadcrumb_lines
 from lastwords.cli.render.facts import headline, process_facts
+from lastwords.cli.render.handles import handle_lines
 from lastwords.cli.render.modules import module_lines
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.stack import stack_lines, thread_summary, thread_title
+from lastwords.cli.render.throws import throw_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,9 @@ def analysis_lines(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     yield headline(analysis)
     yield from process_facts(analysis)
     yield from _stacks(analysis, options)
+    yield from _section("Breadcrumbs", breadcrumb_lines(analysis))
+    if options.are_handles_shown:
+        yield from _section("Handles", handle_lines(analysis))
     yield from _section("Modules", module_lines(analysis))
     yield from _section("Not available", _soft_error_lines(analysis))
 
@@ -53,6 +59,7 @@ def _stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     if crashing is not None and analysis.crashing_thread is not None:
         title = thread_title(analysis.crashing_thread, crashing, "Crashing thread")
         yield from _stack(analysis.crashing_thread, title, options)
+    yield from throw_lines(analysis, is_folded=options.is_folded)
     others = [(i, thread) for i, thread in enumerate(analysis.threads) if i != crashing]
     if options.stacks is StackChoice.ALL or (crashing is None and len(others) == 1):
         for index, thread in others:
@@ -65,7 +72,9 @@ def _stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
 def _stack(thread: Thread, title: Text, options: TextOptions) -> Iterator[Text]:
     yield Text()
     yield title
-    yield from stack_lines(thread, is_plumbing_shown=options.is_plumbing_shown)
+    yield from stack_lines(
+        thread, is_plumbing_shown=options.is_plumbing_shown, is_folded=options.is_folded
+    )
 
 
 def _summaries(threads: list[tuple[int, Thread]]) -> Iterator[Text]:
