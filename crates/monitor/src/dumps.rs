@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::dump_file::DumpFile;
 use crate::plan::{DumpKind, DumpPlan, Limits};
-use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
+use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
 use crate::write::{DumpWriter, Labels};
@@ -55,6 +55,10 @@ impl Event<'_> {
         soft_errors: &mut SoftErrors,
     ) -> Vec<Value> {
         let mut written = Vec::new();
+        // A healthy process stands still only for as long as a copy of it takes.
+        if self.crash.signal == DUMP_REQUESTED && plan.is_large() {
+            self.snapshot.let_go(soft_errors);
+        }
         for (kind, name) in plan.kinds().iter().zip(plan.file_names()) {
             let done = self.write_one(kind, &plan.limits, &name, folder, soft_errors);
             if done.is_err() {
@@ -62,6 +66,11 @@ impl Event<'_> {
             }
             let done = soft_errors.keep(done, "dump_not_written", &name);
             written.extend(done.map(|(size, is_cut)| document(kind, &name, size, is_cut)));
+        }
+        let stopped = self.snapshot.release(soft_errors);
+        let stopped_ms = stopped.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        for dump in written.iter_mut().filter_map(Value::as_object_mut) {
+            dump.extend(stopped_ms.map(|ms| ("stopped_ms".to_owned(), json!(ms))));
         }
         written
     }

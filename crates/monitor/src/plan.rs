@@ -82,6 +82,18 @@ impl DumpPlan {
         &self.kinds
     }
 
+    /// Whether one of the dumps may hold much of the process's memory.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        let flags = [
+            DumpFlags::WITH_FULL_MEMORY,
+            DumpFlags::WITH_PRIVATE_READ_WRITE_MEMORY,
+            DumpFlags::WITH_PRIVATE_WRITE_COPY_MEMORY,
+            DumpFlags::WITH_DATA_SEGS,
+        ];
+        self.kinds.iter().any(|kind| flags.iter().any(|flag| kind.flags().contains(*flag)))
+    }
+
     /// Reads a plan; other keys of the object are somebody else's.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A stopped process as the dump writer sees it, the same on every operating system.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use lastwords_format::context::amd64::Registers;
 use lastwords_format::streams::exception::Access;
@@ -100,10 +101,15 @@ pub trait ProcessSnapshot {
     /// The dynamic linker's list.
     fn dso_debug(&self, memory: &dyn Memory, soft_errors: &mut SoftErrors) -> Option<DsoDebug>;
 
-    /// Lets the process run on, as the time to hold it is over; whether its memory can still be
-    /// read as it was.
+    /// Lets the process run on before its memory is read; whether it can still be read as it was.
     fn let_go(&self, _: &mut SoftErrors) -> bool {
         false
+    }
+
+    /// Ends everything that was done to the process; how long its threads stood still, at most.
+    /// Its memory cannot be read any more.
+    fn release(&self, _: &mut SoftErrors) -> Option<Duration> {
+        None
     }
 
     /// How threads and memory were reached, for the report: `ptrace` or `none`;

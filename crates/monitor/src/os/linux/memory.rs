@@ -56,6 +56,11 @@ impl ProcessMemory {
         }
     }
 
+    /// Memory of a process that we trace: by the first way, which tracing allows.
+    pub(crate) fn of_copy(pid: i32) -> Self {
+        Self { tid: pid, way: Way::VmRead }
+    }
+
     fn is_allowed(&self, probe: u64, not_mapped: &[i32]) -> bool {
         match self.try_read(probe, &mut [0]) {
             Ok(()) => true,

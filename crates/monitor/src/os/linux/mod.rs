@@ -1,8 +1,10 @@
 //! Linux: ptrace, `process_vm_readv` and `/proc`.
 
 mod abort_message;
+mod clone;
 mod dso;
 mod elf;
+mod frozen;
 mod maps;
 mod memory;
 mod modules;
@@ -11,10 +13,14 @@ mod procfs;
 mod signal_frame;
 mod stop;
 pub(crate) mod sys;
+mod syscall_instruction;
+mod system_call;
 mod x86_64;
 
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use lastwords_capture::protocol::CrashRequest;
 use lastwords_format::streams::linux_dso_debug::DsoDebug;
@@ -27,6 +33,8 @@ use lastwords_pyframes::Memory;
 pub(crate) use memory::read_available;
 pub(crate) use procfs::{process_name, uname};
 
+use self::clone::ProcessClone;
+use self::frozen::FrozenMemory;
 use self::maps::Mapping;
 use self::memory::ProcessMemory;
 use self::pagemap::PageMap;
@@ -68,7 +76,10 @@ pub struct LinuxSnapshot {
     /// Also what is the kernel's own.
     private: Vec<Range<u64>>,
     pages: Option<PageMap>,
-    stopped: StoppedThreads,
+    stopped: RefCell<StoppedThreads>,
+    /// Since the process was let go: what it was then.
+    frozen: OnceCell<FrozenMemory>,
+    can_clone: Cell<bool>,
 }
 
 impl LinuxSnapshot {
@@ -112,9 +123,24 @@ impl LinuxSnapshot {
             tid,
             private,
             pages: PageMap::open(tid),
-            stopped,
+            stopped: RefCell::new(stopped),
+            frozen: OnceCell::new(),
+            can_clone: Cell::new(true),
         };
         (snapshot, crash)
+    }
+
+    /// Makes the copy that is read from now on, and lets all threads go.
+    fn freeze(&self, soft_errors: &mut SoftErrors) -> Result<(), String> {
+        let mut stopped = self.stopped.borrow_mut();
+        if stopped.interrupted().is_empty() && stopped.is_allowed {
+            stopped.add(self.pid, self.tid, soft_errors);
+        }
+        let clone = ProcessClone::new(&mut stopped, &self.memory, &self.mappings);
+        let clone = clone.inspect_err(|_| stopped.let_go_one(self.tid))?;
+        stopped.let_go_but(None);
+        let frozen = FrozenMemory::new(clone, self.tid, &self.mappings, soft_errors);
+        self.frozen.set(frozen).map_err(|_| "it was cloned already".to_owned())
     }
 
     /// Arguments and environment stand at the top of the main thread's stack; they are written
@@ -188,13 +214,21 @@ impl ProcessSnapshot for LinuxSnapshot {
     }
 
     fn memory(&self) -> &dyn Memory {
-        &self.memory
+        match self.frozen.get() {
+            Some(frozen) => frozen,
+            None => &self.memory,
+        }
     }
 
     fn next_touched(&self, range: &Range<u64>) -> Option<Range<u64>> {
         let behind = self.mappings.partition_point(|m| m.region.start <= range.start);
         let mapping = behind.checked_sub(1).and_then(|index| self.mappings.get(index));
-        match (mapping, &self.pages) {
+        let pages = match self.frozen.get() {
+            Some(frozen) if !frozen.is_frozen(range.start) => None,
+            Some(frozen) => frozen.pages.as_ref(),
+            None => self.pages.as_ref(),
+        };
+        match (mapping, pages) {
             (Some(mapping), Some(pages))
                 if mapping.is_anonymous() && range.end <= mapping.end() =>
             {
@@ -229,7 +263,7 @@ impl ProcessSnapshot for LinuxSnapshot {
     }
 
     fn modules(&self, soft_errors: &mut SoftErrors) -> Vec<Module> {
-        modules::read(&self.mappings, &self.memory, self.auxv.entry(), soft_errors)
+        modules::read(&self.mappings, self.memory(), self.auxv.entry(), soft_errors)
     }
 
     fn system_info(&self, soft_errors: &mut SoftErrors) -> SystemInfo {
@@ -250,7 +284,24 @@ impl ProcessSnapshot for LinuxSnapshot {
         soft_errors.keep(debug, "dso_debug_not_read", "dynamic linker")
     }
 
+    fn let_go(&self, soft_errors: &mut SoftErrors) -> bool {
+        if self.frozen.get().is_none() && self.can_clone.replace(false) {
+            let frozen = self.freeze(soft_errors);
+            soft_errors.keep(frozen, "process_not_cloned", format!("process {}", self.pid));
+        }
+        self.frozen.get().is_some()
+    }
+
+    fn release(&self, soft_errors: &mut SoftErrors) -> Option<Duration> {
+        self.stopped.borrow_mut().let_go_but(None);
+        if let Some(frozen) = self.frozen.get() {
+            frozen.end(self.pid, soft_errors);
+        }
+        self.stopped.borrow().stopped_for()
+    }
+
     fn rungs(&self) -> (&'static str, &'static str) {
-        (if self.stopped.is_allowed { "ptrace" } else { "none" }, self.memory.way())
+        let is_allowed = self.stopped.borrow().is_allowed;
+        (if is_allowed { "ptrace" } else { "none" }, self.memory.way())
     }
 }

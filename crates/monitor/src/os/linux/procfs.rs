@@ -42,6 +42,18 @@ pub(crate) fn maps(tid: i32, soft_errors: &mut SoftErrors) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
+/// The `smaps` file of a process: its mappings, each with facts in lines of its own.
+pub(crate) fn smaps(pid: i32) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/smaps"))?.take(MOST_MAPS_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The process that a process is a child of: field 4. `None` when it is gone.
+pub(crate) fn parent(pid: i32) -> Option<u64> {
+    number(&stat_fields(&format!("/proc/{pid}/stat")).ok()?, 4)
+}
+
 /// The auxiliary vector: pairs of `u64`.
 #[derive(Debug, Default)]
 pub(crate) struct AuxiliaryVector(Vec<u8>);
@@ -84,6 +96,18 @@ fn number(fields: &[String], field: usize) -> Option<u64> {
 /// The state letter of a thread; `None` when it is gone.
 pub(crate) fn thread_state(pid: i32, tid: i32) -> Option<char> {
     stat_fields(&format!("/proc/{pid}/task/{tid}/stat")).ok()?.first()?.chars().next()
+}
+
+/// How many filters of system calls (seccomp(2)) a thread has; `None` when that is not told. A kernel
+/// that only tells that there are some (before Linux 5.9) counts as very many.
+pub(crate) fn filters(tid: i32) -> Option<u64> {
+    let text =
+        String::from_utf8_lossy(&read_bounded(&format!("/proc/{tid}/status")).ok()?).into_owned();
+    let value = |key| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
+    match value("Seccomp:")? {
+        0 => Some(0),
+        _ => Some(value("Seccomp_filters:").filter(|count| *count > 0).unwrap_or(u64::MAX)),
+    }
 }
 
 /// Where the arguments and the environment stand, usually at the top of the main thread's

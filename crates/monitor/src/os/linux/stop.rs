@@ -26,12 +26,14 @@ pub(crate) struct StoppedThreads {
     traced: Vec<Traced>,
     /// Whether tracing was allowed at all.
     pub(crate) is_allowed: bool,
+    first_stop: Option<Instant>,
+    stopped_for: Option<Duration>,
 }
 
 impl StoppedThreads {
     /// Stops every thread of `pid` but one, also those that start meanwhile.
     pub(crate) fn stop_others(pid: i32, crashing: i32, soft_errors: &mut SoftErrors) -> Self {
-        let mut stopped = Self { traced: Vec::new(), is_allowed: true };
+        let mut stopped = Self::new();
         let deadline = Instant::now().checked_add(STOP_BUDGET);
         for _ in 0..MOST_ROUNDS {
             let mut ids = thread_ids(pid);
@@ -49,9 +51,60 @@ impl StoppedThreads {
         stopped
     }
 
+    /// Stops one thread, for a moment of work with it.
+    pub(crate) fn stop_one(pid: i32, tid: i32, soft_errors: &mut SoftErrors) -> Self {
+        let mut stopped = Self::new();
+        stopped.add(pid, tid, soft_errors);
+        stopped
+    }
+
+    fn new() -> Self {
+        Self { traced: Vec::new(), is_allowed: true, first_stop: None, stopped_for: None }
+    }
+
     /// Whether this thread stands still.
     pub(crate) fn is_stopped(&self, tid: i32) -> bool {
         self.traced.iter().any(|thread| thread.tid == tid && thread.signal.is_some())
+    }
+
+    /// Threads that stand where we interrupted them, without a signal to be given back.
+    pub(crate) fn interrupted(&self) -> Vec<i32> {
+        let quiet = self.traced.iter().filter(|thread| thread.signal == Some(0));
+        quiet.map(|thread| thread.tid).collect()
+    }
+
+    /// Stops one more thread, for a moment of work with it.
+    pub(crate) fn add(&mut self, pid: i32, tid: i32, soft_errors: &mut SoftErrors) {
+        self.seize_new(pid, &[tid], soft_errors);
+        self.wait(Instant::now().checked_add(STOP_BUDGET));
+    }
+
+    /// Lets one go on.
+    pub(crate) fn let_go_one(&mut self, tid: i32) {
+        if let Some(index) = self.traced.iter().position(|thread| thread.tid == tid) {
+            let thread = self.traced.swap_remove(index);
+            sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
+        }
+    }
+
+    /// Lets all go on but `kept`.
+    pub(crate) fn let_go_but(&mut self, kept: Option<i32>) {
+        self.traced.retain(|thread| {
+            let is_kept = Some(thread.tid) == kept;
+            if !is_kept {
+                // A thread that has not stopped cannot be detached: `watch.rs` sees to it.
+                sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
+            }
+            is_kept
+        });
+        if self.stopped_for.is_none() && kept.is_none() {
+            self.stopped_for = self.first_stop.map(|first| first.elapsed());
+        }
+    }
+
+    /// From the first thread that was stopped to the last that was let go, or to now.
+    pub(crate) fn stopped_for(&self) -> Option<Duration> {
+        self.stopped_for.or_else(|| self.first_stop.map(|first| first.elapsed()))
     }
 
     /// Whether tracing is allowed is not known when there was nobody else to trace: stops the
@@ -78,6 +131,7 @@ impl StoppedThreads {
         }
         let before = self.traced.len();
         for tid in new {
+            self.first_stop.get_or_insert_with(Instant::now);
             match sys::ptrace_seize(tid).and_then(|()| sys::ptrace_interrupt(tid)) {
                 Ok(()) => self.traced.push(Traced { tid, signal: None }),
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
@@ -140,10 +194,7 @@ fn not_traced(error: &io::Error) -> String {
 
 impl Drop for StoppedThreads {
     fn drop(&mut self) {
-        for thread in &self.traced {
-            // A thread that has not stopped cannot be detached: `watch.rs` sees to it.
-            sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
-        }
+        self.let_go_but(None);
     }
 }
 

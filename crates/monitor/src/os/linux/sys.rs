@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libc::{c_int, c_long, c_void, pid_t};
 
@@ -90,6 +90,11 @@ pub(crate) fn pidfd_open(pid: pid_t) -> io::Result<OwnedFd> {
     }
 }
 
+/// Process id of the monitor.
+pub(crate) fn own_pid() -> pid_t {
+    pid_t::try_from(std::process::id()).unwrap_or(0)
+}
+
 /// Process id of whoever made the socket pair.
 pub(crate) fn peer_pid(socket: &OwnedFd) -> io::Result<pid_t> {
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
@@ -146,6 +151,126 @@ pub(crate) fn ptrace_fxsave(tid: pid_t) -> io::Result<[u8; 512]> {
     // SAFETY: `user_fpregs_struct` is 512 bytes on x86-64 (sys/user.h).
     check(unsafe { libc::ptrace(libc::PTRACE_GETFPREGS, tid, null, area.as_mut_ptr()) })?;
     Ok(area)
+}
+
+/// `PTRACE_O_SUSPEND_SECCOMP` (`linux/ptrace.h`).
+pub(crate) const OPTION_SUSPEND_SECCOMP: c_int = 1 << 21;
+/// `PTRACE_GET_RSEQ_CONFIGURATION` (`linux/ptrace.h`).
+const PTRACE_GET_RSEQ_CONFIGURATION: libc::c_uint = 0x420F;
+
+/// Sets general registers of a stopped thread.
+pub(crate) fn ptrace_set_registers(
+    tid: pid_t,
+    registers: &libc::user_regs_struct,
+) -> io::Result<()> {
+    let null = std::ptr::null_mut::<c_void>();
+    // SAFETY: the kernel reads a structure of the size that the request has.
+    let set =
+        unsafe { libc::ptrace(libc::PTRACE_SETREGS, tid, null, std::ptr::from_ref(registers)) };
+    check(set).map(|_| ())
+}
+
+/// Blocked signals of a stopped thread, one bit each.
+pub(crate) fn ptrace_signal_mask(tid: pid_t) -> io::Result<u64> {
+    let mut mask = 0_u64;
+    // SAFETY: the size of the place is told.
+    check(unsafe { libc::ptrace(libc::PTRACE_GETSIGMASK, tid, size_of::<u64>(), &raw mut mask) })?;
+    Ok(mask)
+}
+
+/// Blocks signals of a stopped thread.
+pub(crate) fn ptrace_set_signal_mask(tid: pid_t, mask: u64) -> io::Result<()> {
+    let size = size_of::<u64>();
+    // SAFETY: the size of the place is told; the kernel only reads it.
+    check(unsafe { libc::ptrace(libc::PTRACE_SETSIGMASK, tid, size, &raw const mask) }).map(|_| ())
+}
+
+/// Sets `PTRACE_O_…` options of a stopped thread.
+pub(crate) fn ptrace_set_options(tid: pid_t, options: c_int) -> io::Result<()> {
+    ptrace(libc::PTRACE_SETOPTIONS, tid, usize::try_from(options).unwrap_or(0)).map(|_| ())
+}
+
+/// Lets a stopped thread go on.
+pub(crate) fn ptrace_continue(tid: pid_t, signal: c_int) -> io::Result<()> {
+    ptrace(libc::PTRACE_CONT, tid, usize::try_from(signal).unwrap_or(0)).map(|_| ())
+}
+
+/// Lets a stopped thread go on to the next begin or end of a system call.
+pub(crate) fn ptrace_go_to_system_call(tid: pid_t, signal: c_int) -> io::Result<()> {
+    ptrace(libc::PTRACE_SYSCALL, tid, usize::try_from(signal).unwrap_or(0)).map(|_| ())
+}
+
+/// What an event tells: the new process of a clone.
+pub(crate) fn ptrace_event_message(tid: pid_t) -> io::Result<pid_t> {
+    let mut message: libc::c_ulong = 0;
+    let null = std::ptr::null_mut::<c_void>();
+    // SAFETY: the request fills one `unsigned long`.
+    check(unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, tid, null, &raw mut message) })?;
+    pid_t::try_from(message).map_err(io::Error::other)
+}
+
+/// Address of a stopped thread's `struct rseq`; `None` when it has none, or the kernel does not tell
+/// (before Linux 5.13).
+pub(crate) fn ptrace_rseq(tid: pid_t) -> Option<u64> {
+    // `struct ptrace_rseq_configuration`: u64 address, u32 size, signature, flags, padding.
+    let mut configuration = [0_u64; 3];
+    let size = size_of_val(&configuration);
+    let place = configuration.as_mut_ptr();
+    // SAFETY: the size of the place is told.
+    let got = unsafe { libc::ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid, size, place) };
+    configuration.first().copied().filter(|address| got > 0 && *address != 0)
+}
+
+/// Why a traced thread stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// At the begin or the end of a system call.
+    SystemCall,
+    /// `PTRACE_EVENT_…`.
+    Event(c_int),
+    /// It is about to receive a signal.
+    Signal(c_int),
+}
+
+/// Waits until a traced thread stops. An error when it is gone, or not there in time; `None` waits
+/// for ever.
+pub(crate) fn wait_stop(tid: pid_t, deadline: Option<Instant>) -> io::Result<Stop> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place.
+        let got = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
+        check(got.into())?;
+        if got == tid {
+            return stop_of(status);
+        }
+        if deadline.is_some_and(|at| Instant::now() >= at) {
+            return Err(io::Error::from(io::ErrorKind::TimedOut));
+        }
+        std::thread::sleep(Duration::from_micros(20));
+    }
+}
+
+fn stop_of(status: c_int) -> io::Result<Stop> {
+    if !libc::WIFSTOPPED(status) {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(match (status >> 16, libc::WSTOPSIG(status)) {
+        (0, signal) if signal == libc::SIGTRAP | 0x80 => Stop::SystemCall,
+        (0, signal) => Stop::Signal(signal),
+        (event, _) => Stop::Event(event),
+    })
+}
+
+/// Kills a traced process and takes it away.
+pub(crate) fn kill_tracee(pid: pid_t) {
+    let mut status = 0;
+    // SAFETY: takes numbers, fills `status`. The number means our tracee as long as it was not
+    // waited for to its end.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        while libc::waitpid(pid, &raw mut status, libc::__WALL) == pid && libc::WIFSTOPPED(status) {
+        }
+    }
 }
 
 /// What `waitpid` says of a traced thread, without waiting.
