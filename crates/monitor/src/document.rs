@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::os::linux::uname;
 use crate::signal_names::{code_name, signal_name};
-use crate::snapshot::Crash;
+use crate::snapshot::{Crash, StackOverflow};
 use crate::spool::Attachment;
 use crate::time::time_text;
 use crate::uuid::uuid_text;
@@ -83,6 +83,8 @@ fn first_mechanism(signal: i32) -> Value {
         "handled": false,
         "description": signal_name(signal),
         "signal": {"number": signal, "name": signal_name(signal)},
+        "stack_overflow": null,
+        "last_words": null,
     })
 }
 
@@ -115,6 +117,10 @@ pub(crate) fn signal_document(crash: &Crash) -> Value {
         "address": crash.address.map(|address| format!("{address:#018x}")),
         "access": access,
     })
+}
+
+pub(crate) fn overflow_document(overflow: &StackOverflow) -> Value {
+    json!({"stack_bytes": overflow.stack_bytes, "limit_bytes": overflow.limit_bytes})
 }
 
 pub(crate) fn attachment_document(attachment: &Attachment) -> Value {

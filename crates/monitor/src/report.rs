@@ -11,7 +11,9 @@ use lastwords_capture::shared::{Annotation, AreaReader};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::document::{Document, annotation_value, attachment_document, signal_document};
+use crate::document::{
+    Document, annotation_value, attachment_document, overflow_document, signal_document,
+};
 use crate::dumps::Event;
 use crate::order::Order;
 use crate::os::linux::{Hints, LinuxSnapshot};
@@ -239,6 +241,11 @@ impl Report {
         }
         if let Some(message) = &crash.abort_message {
             self.document.set_in("mechanism", "abort_message", json!(message));
+        }
+        if let Some(overflow) = &crash.stack_overflow {
+            let description = format!("{}: stack overflow", signal_name(crash.signal));
+            self.document.set_in("mechanism", "description", json!(description));
+            self.document.set_in("mechanism", "stack_overflow", overflow_document(overflow));
         }
         let (threads, memory) = snapshot.rungs();
         self.document.set("capture", json!({"threads": threads, "memory": memory}));

@@ -47,6 +47,17 @@ pub struct Crash {
     pub registers: Registers,
     /// The C library's last words, for an abort that has some.
     pub abort_message: Option<String>,
+    /// What overflowed, for a fault at the end of a stack.
+    pub stack_overflow: Option<StackOverflow>,
+}
+
+/// A stack that was too small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StackOverflow {
+    /// Bytes of the stack at the fault.
+    pub stack_bytes: u64,
+    /// Most bytes that it was allowed; `None` when there is no limit, or it is not known.
+    pub limit_bytes: Option<u64>,
 }
 
 /// Where the interpreter's state stands.

@@ -22,10 +22,12 @@ __all__ = [
     "DumpFile",
     "ExceptionFrame",
     "ExceptionInfo",
+    "LastWords",
     "Mechanism",
     "ProcessInfo",
     "SignalInfo",
     "SoftError",
+    "StackOverflow",
     "SystemInfo",
     "protected_fields",
 ]
@@ -64,6 +66,28 @@ class SignalInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StackOverflow:
+    """A stack that was too small: its bytes at the fault, and the most it may have.
+
+    `limit_bytes` is `None` when there is no limit, or it is not known.
+    """
+
+    stack_bytes: int | None = field(default=None, metadata=_PUBLIC)
+    limit_bytes: int | None = field(default=None, metadata=_PUBLIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWords:
+    """What the crashing thread wrote to stderr when it gave up.
+
+    `source` is `python_fatal_error`, `rust_panic` or `pure_virtual_call`.
+    """
+
+    source: str | None = field(default=None, metadata=_PUBLIC)
+    text: str | None = field(default=None, metadata=_PROTECTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanism:
     """Which detector caught it.
 
@@ -75,6 +99,8 @@ class Mechanism:
     handled: bool | None = field(default=None, metadata=_PUBLIC)
     description: str | None = field(default=None, metadata=_PUBLIC)
     abort_message: str | None = field(default=None, metadata=_PROTECTED)
+    last_words: LastWords | None = field(default=None, metadata=_PUBLIC)
+    stack_overflow: StackOverflow | None = field(default=None, metadata=_PUBLIC)
     signal: SignalInfo | None = field(default=None, metadata=_PUBLIC)
 
 

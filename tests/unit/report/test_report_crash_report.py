@@ -22,6 +22,8 @@ DOCUMENT = {
     "mechanism": {
         "type": "signal", "handled": False, "description": None,
         "abort_message": None,
+        "last_words": {"source": "rust_panic", "text": "thread 'x' panicked"},
+        "stack_overflow": {"stack_bytes": 8192, "limit_bytes": None},
         "signal": {"number": 11, "name": "SIGSEGV", "code": 1, "code_name": "SEGV_MAPERR",
                    "address": "0x0000000000000000", "access": "write"},
     },

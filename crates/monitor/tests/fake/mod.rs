@@ -178,6 +178,7 @@ pub fn crash() -> Crash {
         access: Some(Access::Write),
         registers: registers(CODE + 0x10, STACKS + 0x800),
         abort_message: Some("app: grid.cpp:42: void set(int): Assertion `i < n' failed.".into()),
+        stack_overflow: None,
     }
 }
 

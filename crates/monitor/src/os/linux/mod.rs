@@ -8,6 +8,7 @@ mod frozen;
 mod maps;
 mod memory;
 mod modules;
+mod overflow;
 mod pagemap;
 mod procfs;
 mod signal_frame;
@@ -41,7 +42,7 @@ use self::pagemap::PageMap;
 use self::procfs::AuxiliaryVector;
 use self::stop::StoppedThreads;
 use crate::signal_names;
-use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, ThreadSnapshot};
+use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, StackOverflow, ThreadSnapshot};
 use crate::soft_errors::SoftErrors;
 
 /// Bytes below the stack pointer that belong to the running function (System V ABI for
@@ -108,6 +109,7 @@ impl LinuxSnapshot {
             let pointer = hints.abort_message;
             crash.abort_message = pointer.and_then(|at| abort_message::read(&memory, at));
         }
+        crash.stack_overflow = stack_overflow(&crash, request.fs_base, tid, &mappings);
         let threads = threads(pid, &stopped, &crash, soft_errors);
         let auxv = soft_errors.keep(AuxiliaryVector::read(tid), "file_not_read", "auxv");
         let kernels = mappings.iter().filter(|mapping| mapping.is_kernels());
@@ -165,7 +167,25 @@ fn crash(request: &CrashRequest) -> Crash {
         access: x86_64::access(request),
         registers: x86_64::from_request(request),
         abort_message: None,
+        stack_overflow: None,
     }
+}
+
+fn stack_overflow(
+    crash: &Crash,
+    thread_block: u64,
+    tid: i32,
+    mappings: &[Mapping],
+) -> Option<StackOverflow> {
+    let fault = overflow::Fault {
+        signal: crash.signal,
+        code: crash.code,
+        address: crash.address,
+        access: crash.access,
+        stack_pointer: crash.registers.rsp,
+        thread_block,
+    };
+    overflow::find(&fault, mappings, procfs::stack_limit(tid))
 }
 
 fn threads(

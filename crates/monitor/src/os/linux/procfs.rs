@@ -152,6 +152,20 @@ pub(crate) fn process_name(pid: i32) -> String {
     name.or_else(|| thread_name(pid, pid)).unwrap_or_default()
 }
 
+/// Most bytes that the main thread's stack may grow to (soft `RLIMIT_STACK`, proc_pid_limits(5));
+/// `None` when it is unlimited or cannot be read.
+pub(crate) fn stack_limit(tid: i32) -> Option<u64> {
+    let limits = read_bounded(&format!("/proc/{tid}/limits")).ok()?;
+    let limits = String::from_utf8_lossy(&limits).into_owned();
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max stack size"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
 /// Name of a thread.
 pub(crate) fn thread_name(pid: i32, tid: i32) -> Option<String> {
     let bytes = read_bounded(&format!("/proc/{pid}/task/{tid}/comm")).ok()?;
