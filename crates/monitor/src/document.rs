@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::os::linux::uname;
 use crate::signal_names::{code_name, signal_name};
-use crate::snapshot::{Crash, StackOverflow};
+use crate::snapshot::{Crash, DUMP_REQUESTED, StackOverflow};
 use crate::spool::Attachment;
 use crate::time::time_text;
 use crate::uuid::uuid_text;
@@ -45,6 +45,23 @@ impl Document {
     /// A text field; empty when it is not there.
     pub(crate) fn text(&self, key: &str) -> &str {
         self.fields.get(key).and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// Why there is a dump, in one line: what was told with an order, or what happened.
+    pub(crate) fn reason(&self, crash: &Crash) -> String {
+        let mechanism = self.fields.get("mechanism");
+        let told = mechanism.and_then(|mechanism| mechanism.get("description")?.as_str());
+        match told.filter(|_| crash.signal == DUMP_REQUESTED) {
+            Some(told) => format!("{}: {told}", crash_text(crash)),
+            None => crash_text(crash),
+        }
+    }
+
+    /// What the dump repeats, so that it can be understood alone: annotations come from elsewhere.
+    pub(crate) fn metadata(&self) -> Map<String, Value> {
+        let keys = ["report_id", "created", "product", "version", "mechanism", "capture"];
+        let field = |key: &str| Some((key.to_owned(), self.fields.get(key)?.clone()));
+        keys.into_iter().filter_map(field).collect()
     }
 
     /// The file's bytes.
@@ -101,6 +118,17 @@ fn merge_objects(own: &mut Map<String, Value>, base: Map<String, Value>) {
     for (key, value) in base {
         merge(own.entry(key).or_insert(Value::Null), value);
     }
+}
+
+/// What happened to a process, in one line, as debuggers show it.
+pub(crate) fn crash_text(crash: &Crash) -> String {
+    if crash.signal == DUMP_REQUESTED {
+        return "Dump on demand".to_owned();
+    }
+    let code = code_name(crash.signal, crash.code).map_or_else(String::new, |n| format!(".{n}"));
+    let at = crash.address.map_or_else(String::new, |address| format!(" at {address:#018x}"));
+    let (signal, thread) = (signal_name(crash.signal), crash.thread_id);
+    format!("Unhandled signal: {signal}{code}{at} in thread {thread}")
 }
 
 pub(crate) fn signal_document(crash: &Crash) -> Value {

@@ -23,6 +23,7 @@ pub mod write;
 
 mod document;
 mod dumps;
+mod paths;
 mod ranges;
 mod scrub;
 mod signal_names;

@@ -8,6 +8,7 @@ use lastwords_capture::shared::AreaReader;
 use serde_json::{Value, json};
 
 use crate::destination::{ChosenNames, Destination, NameFacts};
+use crate::document::{annotation_value, crash_text};
 use crate::dumps::Event;
 use crate::order::{Failure, Order, Outcome};
 use crate::os::linux::{Hints, LinuxSnapshot, process_name};
@@ -76,7 +77,8 @@ fn to_files(
     let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut soft_errors);
     let annotations = area.annotations();
     let labels = Labels {
-        annotations: annotations.into_iter().map(|a| (a.key, a.value)).collect(),
+        annotations: annotations.iter().map(|a| (a.key.clone(), annotation_value(a))).collect(),
+        reason: crash_text(&crash),
         ..Labels::default()
     };
     let python =

@@ -16,12 +16,15 @@ pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     out
 }
 
-/// What is in `ranges` (merged) but not in `taken` (merged).
+/// What is in `ranges` but not in `taken`; both merged. Takes time in proportion to both.
 pub(crate) fn without(ranges: &[Range<u64>], taken: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut out = Vec::new();
+    let mut holes = taken;
     for range in ranges {
+        let behind = holes.iter().take_while(|hole| hole.end <= range.start).count();
+        holes = holes.get(behind..).unwrap_or(&[]);
         let mut start = range.start;
-        for hole in taken.iter().filter(|hole| hole.end > range.start && hole.start < range.end) {
+        for hole in holes.iter().take_while(|hole| hole.start < range.end) {
             if hole.start > start {
                 out.push(start..hole.start);
             }
@@ -48,5 +51,10 @@ mod tests {
     fn what_is_taken_is_left_out() {
         assert_eq!(without(&[0..10, 20..30], &[2..4, 8..22]), vec![0..2, 4..8, 22..30]);
         assert_eq!(without(&[2..3], &[0..10]), Vec::<Range<u64>>::new());
+        assert_eq!(
+            without(&[0..4, 5..9, 9..12], &[1..2, 6..7, 8..10]),
+            vec![0..1, 2..4, 5..6, 7..8, 10..12]
+        );
+        assert_eq!(without(&[0..4, 6..9], &[3..7]), vec![0..3, 7..9]);
     }
 }

@@ -214,7 +214,11 @@ impl Report {
         let labels = Labels {
             report_id: self.id,
             client_id: parse_uuid(self.document.text("client_id")),
-            annotations: annotations.iter().map(|a| (a.key.clone(), a.value.clone())).collect(),
+            annotations: annotations.iter().map(|a| (a.key.clone(), annotation_value(a))).collect(),
+            command: String::new(),
+            reason: self.document.reason(&crash),
+            metadata: self.document.metadata(),
+            breadcrumbs: Vec::new(),
         };
         let python = area
             .python()

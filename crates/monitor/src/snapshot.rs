@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use lastwords_format::context::amd64::Registers;
 use lastwords_format::streams::exception::Access;
+use lastwords_format::streams::handle_data::Handle;
 use lastwords_format::streams::linux_dso_debug::DsoDebug;
 use lastwords_format::streams::memory_info_list::Region;
 use lastwords_format::streams::misc_info::ProcessTimes;
 use lastwords_format::streams::module_list::Module;
+use lastwords_format::streams::process_vm_counters::VmCounters;
 use lastwords_format::streams::system_info::SystemInfo;
+use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_pyframes::Memory;
 
 use crate::soft_errors::SoftErrors;
@@ -69,6 +72,41 @@ pub struct PythonTarget {
     pub version: u32,
 }
 
+/// What memory is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AreaKind {
+    /// Of no file and not shared: heap, stacks, what a program asked for.
+    Private,
+    /// Of a file with code in it.
+    Image,
+    /// Of another file, or shared with other processes.
+    Mapped,
+    /// The kernel's, such as `[vvar]`.
+    Kernel,
+}
+
+/// A region, and what is known of it beside its bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Area {
+    /// Bounds and permissions.
+    pub region: Region,
+    /// What it is made of.
+    pub kind: AreaKind,
+    /// Path of its file, `[heap]` and the like; empty = none.
+    pub name: String,
+    /// Why it must not be read or does not want to be in a dump; `None` = nothing against it.
+    pub excluded: Option<&'static str>,
+}
+
+/// Words that tell who the user of a process is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Personal {
+    /// Home directory.
+    pub home: Option<String>,
+    /// Names of the user.
+    pub names: Vec<String>,
+}
+
 /// A stopped process. Dropping it lets the process run on.
 pub trait ProcessSnapshot {
     /// Its process id.
@@ -89,6 +127,18 @@ pub trait ProcessSnapshot {
     /// Its address space, by address.
     fn regions(&self) -> &[Region];
 
+    /// The region that holds an address.
+    fn region_at(&self, address: u64) -> Option<&Region> {
+        let behind = self.regions().partition_point(|region| region.start <= address);
+        let region = self.regions().get(behind.checked_sub(1)?)?;
+        (address.wrapping_sub(region.start) < region.size).then_some(region)
+    }
+
+    /// Whether anything stands at an address.
+    fn is_mapped(&self, address: u64) -> bool {
+        self.region_at(address).is_some()
+    }
+
     /// The part of a thread's stack that belongs into a dump, `None` when `stack_pointer` is
     /// in no readable region: start (with what the ABI keeps below the stack pointer), end.
     fn stack_bounds(&self, stack_pointer: u64) -> Option<(u64, u64)>;
@@ -105,6 +155,25 @@ pub trait ProcessSnapshot {
 
     /// CPU and start times.
     fn times(&self, soft_errors: &mut SoftErrors) -> Option<ProcessTimes>;
+
+    /// Times and processors of one of its threads.
+    fn thread_times(&self, thread: u32) -> Option<ThreadTimes>;
+
+    /// How much memory it has.
+    fn vm_counters(&self, soft_errors: &mut SoftErrors) -> Option<VmCounters>;
+
+    /// Its open files.
+    fn handles(&self, soft_errors: &mut SoftErrors) -> Vec<Handle>;
+
+    /// Its regions with what is known of them, in the order of [`ProcessSnapshot::regions`].
+    /// Takes longer than that: the kernel looks at every page.
+    fn areas(&self, soft_errors: &mut SoftErrors) -> Vec<Area>;
+
+    /// Where its threads stand in the kernel, as text.
+    fn kernel_stacks(&self, soft_errors: &mut SoftErrors) -> String;
+
+    /// Who uses it.
+    fn personal(&self) -> Personal;
 
     /// Streams that only this operating system has: stream type, bytes. Scrubbed.
     fn platform_streams(&self, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)>;

@@ -1,14 +1,18 @@
 //! From a snapshot to a dump: the streams in the order of their worth, the safe ones first.
 //!
 //! One file per group of streams in this folder. What memory a kind of dump holds is decided in
-//! `memory_choice.rs`; `memory_list.rs` and `memory64.rs` write it.
+//! `memory_choice.rs`; `memory_list.rs` and `memory64.rs` write it. What is taken out of a dump that
+//! leaves the house: `sanitized.rs` (stacks, registers), `labels.rs` (texts), `crate::paths`.
 
+mod flags_told;
+mod kernel;
 mod labels;
 mod memory64;
 mod memory_choice;
 mod memory_list;
 mod process;
 mod python;
+mod sanitized;
 mod threads;
 
 use std::io;
@@ -17,11 +21,13 @@ use std::time::Instant;
 
 use lastwords_format::Location;
 use lastwords_format::streams::memory_list::MemoryRange;
+use lastwords_format::streams::module_list::Module;
 
 pub use self::labels::Labels;
 
 use self::memory_choice::{Reason, Wanted};
 use crate::dump_file::DumpFile;
+use crate::paths::PathScrubber;
 use crate::plan::{DumpFlags, DumpKind};
 use crate::snapshot::{Crash, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
@@ -33,7 +39,10 @@ const MOST_STACKS: u64 = 256 * 1024 * 1024;
 pub struct DumpWriter<'a> {
     snapshot: &'a dyn ProcessSnapshot,
     dump: DumpFile,
+    kind: &'a DumpKind,
     flags: DumpFlags,
+    /// What takes the user out of paths, in dumps that shall not tell who that is.
+    paths: Option<PathScrubber>,
     deadline: Option<Instant>,
     soft_errors: &'a mut SoftErrors,
     stacks_left: u64,
@@ -43,6 +52,9 @@ pub struct DumpWriter<'a> {
     memory: Vec<MemoryRange>,
     /// Memory that other streams need beside them.
     wanted: Vec<Wanted>,
+    /// Words on the newest parts of stacks, those of the crashing thread first.
+    stack_words: Vec<u64>,
+    modules: Vec<Module>,
 }
 
 type StreamResult = io::Result<()>;
@@ -53,20 +65,27 @@ impl<'a> DumpWriter<'a> {
     pub fn new(
         snapshot: &'a dyn ProcessSnapshot,
         dump: DumpFile,
-        kind: &DumpKind,
+        kind: &'a DumpKind,
         deadline: Option<Instant>,
         soft_errors: &'a mut SoftErrors,
     ) -> Self {
+        let flags = kind.flags();
+        let is_filtered = flags.contains(DumpFlags::FILTER_MODULE_PATHS);
+        let paths = is_filtered.then(|| PathScrubber::new(snapshot.personal()));
         Self {
             snapshot,
             dump,
-            flags: kind.flags(),
+            kind,
+            flags,
+            paths,
             deadline,
             soft_errors,
             stacks_left: MOST_STACKS,
             has_room: true,
             memory: Vec::new(),
             wanted: Vec::new(),
+            stack_words: Vec::new(),
+            modules: Vec::new(),
         }
     }
 
@@ -79,12 +98,13 @@ impl<'a> DumpWriter<'a> {
         python: Option<PythonTarget>,
         labels: &Labels,
     ) -> DumpFile {
+        self.note_flags();
         self.step("exception", |w| w.exception(crash));
         if !self.step("threads", Self::threads) {
             self.has_room = false;
             self.step("threads without stacks", Self::threads);
         }
-        self.step("modules", Self::modules);
+        self.step("modules", |w| w.modules(crash));
         self.step("system info", Self::system_info);
         self.step("misc info", Self::misc_info);
         self.step("thread names", Self::thread_names);
@@ -92,9 +112,9 @@ impl<'a> DumpWriter<'a> {
         self.step("python", |w| w.python(python));
         let choice = self.choose_memory(crash);
         self.step("memory", |w| w.memory_list(&choice.small));
-        self.step("memory info", Self::memory_info);
-        self.step("linux", Self::platform_streams);
-        self.step("dso debug", Self::dso_debug);
+        self.step("comments", |w| w.comments(labels));
+        self.step("metadata", |w| w.metadata(labels));
+        self.facts();
         self.note_soft_errors();
         // Behind everything else: its bytes may reach beyond the 4 GiB that other streams can
         // point to, and the process need not stand still for them any more.
@@ -102,6 +122,25 @@ impl<'a> DumpWriter<'a> {
             self.step("memory64", |w| w.memory64(&choice.large));
         }
         self.dump
+    }
+
+    /// What is good to know, and can be done without.
+    fn facts(&mut self) {
+        if self.flags.contains(DumpFlags::WITH_FULL_MEMORY_INFO) {
+            self.step("memory info", Self::memory_info);
+        }
+        if self.flags.contains(DumpFlags::WITH_THREAD_INFO) {
+            self.step("thread info", Self::thread_info);
+        }
+        self.step("linux", Self::platform_streams);
+        self.step("dso debug", Self::dso_debug);
+        if self.flags.contains(DumpFlags::WITH_HANDLE_DATA) {
+            self.step("handles", Self::handles);
+        }
+        self.step("memory counters", Self::vm_counters);
+        if matches!(self.kind, DumpKind::Kernel) {
+            self.step("kernel stacks", Self::kernel_stacks);
+        }
     }
 
     fn is_late(&self) -> bool {

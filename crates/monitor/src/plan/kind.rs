@@ -46,13 +46,10 @@ impl DumpKind {
     #[must_use]
     pub fn flags(&self) -> DumpFlags {
         let facts = DumpFlags::WITH_HANDLE_DATA
-            | DumpFlags::WITH_UNLOADED_MODULES
             | DumpFlags::WITH_FULL_MEMORY_INFO
             | DumpFlags::WITH_THREAD_INFO
             | DumpFlags::IGNORE_INACCESSIBLE_MEMORY;
-        let mini = facts
-            | DumpFlags::WITH_INDIRECTLY_REFERENCED_MEMORY
-            | DumpFlags::WITH_PROCESS_THREAD_DATA;
+        let mini = facts | DumpFlags::WITH_INDIRECTLY_REFERENCED_MEMORY;
         match self {
             Self::Mini | Self::Callback(_) => mini,
             Self::Triage => {
@@ -62,9 +59,10 @@ impl DumpKind {
                     | DumpFlags::FILTER_TRIAGE
                     | DumpFlags::WITHOUT_OPTIONAL_DATA
             }
-            Self::Full => mini | DumpFlags::WITH_FULL_MEMORY,
+            Self::Full => mini | DumpFlags::WITH_PROCESS_THREAD_DATA | DumpFlags::WITH_FULL_MEMORY,
             Self::MiniPlus => {
-                mini | DumpFlags::WITH_PRIVATE_READ_WRITE_MEMORY
+                mini | DumpFlags::WITH_PROCESS_THREAD_DATA
+                    | DumpFlags::WITH_PRIVATE_READ_WRITE_MEMORY
                     | DumpFlags::WITH_PRIVATE_WRITE_COPY_MEMORY
                     | DumpFlags::WITH_DATA_SEGS
             }

@@ -7,18 +7,24 @@ use std::time::Instant;
 
 use lastwords_format::context::amd64::Registers;
 use lastwords_format::streams::exception::Access;
+use lastwords_format::streams::handle_data::Handle;
 use lastwords_format::streams::linux_dso_debug::{DsoDebug, LinkMapEntry};
 use lastwords_format::streams::memory_info_list::Region;
 use lastwords_format::streams::misc_info::ProcessTimes;
 use lastwords_format::streams::module_list::Module;
+use lastwords_format::streams::process_vm_counters::VmCounters;
 use lastwords_format::streams::stream_type;
 use lastwords_format::streams::system_info::SystemInfo;
+use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_monitor::dump_file::DumpFile;
 use lastwords_monitor::plan::DumpKind;
-use lastwords_monitor::snapshot::{Crash, ProcessSnapshot, PythonTarget, ThreadSnapshot};
+use lastwords_monitor::snapshot::{
+    Area, AreaKind, Crash, Personal, ProcessSnapshot, PythonTarget, ThreadSnapshot,
+};
 use lastwords_monitor::soft_errors::SoftErrors;
 use lastwords_monitor::write::{DumpWriter, Labels};
 use lastwords_pyframes::{Memory, MemoryError};
+use serde_json::json;
 
 pub const CODE: u64 = 0x40_0000;
 pub const STACKS: u64 = 0x7000_0000;
@@ -38,7 +44,13 @@ pub struct FakeSnapshot {
     pub threads: Vec<ThreadSnapshot>,
     /// Stands for a defect in reading modules.
     pub has_defect: bool,
-    regions: Vec<Region>,
+    pub regions: Vec<Region>,
+    /// What is open.
+    pub handles: Vec<Handle>,
+    /// Makes areas of another kind.
+    pub change_areas: fn(&mut Vec<Area>),
+    /// Bytes that stand at addresses instead of the usual ones.
+    pub planted: Vec<(u64, Vec<u8>)>,
     private: Vec<Range<u64>>,
 }
 
@@ -51,6 +63,15 @@ impl Memory for FakeSnapshot {
         }
         for (offset, byte) in buffer.iter_mut().enumerate() {
             *byte = byte_at(address + offset as u64);
+        }
+        for (at, bytes) in &self.planted {
+            for (address_of, planted) in (*at..).zip(bytes) {
+                if let Some(byte) =
+                    address_of.checked_sub(address).and_then(|i| buffer.get_mut(i as usize))
+                {
+                    *byte = *planted;
+                }
+            }
         }
         Ok(())
     }
@@ -88,6 +109,15 @@ pub fn snapshot() -> FakeSnapshot {
             region(HUGE_STACK, HUGE, false),
         ],
         has_defect: false,
+        handles: vec![Handle {
+            number: 3,
+            type_name: "File".to_owned(),
+            name: "/opt/h\u{f6}hle/secret.txt".to_owned(),
+            mode: 0o100_600,
+            flags: 2,
+        }],
+        change_areas: |_| {},
+        planted: Vec::new(),
         private: vec![PRIVATE],
     }
 }
@@ -146,6 +176,37 @@ impl ProcessSnapshot for FakeSnapshot {
 
     fn times(&self, _: &mut SoftErrors) -> Option<ProcessTimes> {
         Some(ProcessTimes { create_s: 1_700_000_000, user_s: 3, kernel_s: 1 })
+    }
+
+    fn thread_times(&self, thread: u32) -> Option<ThreadTimes> {
+        let times = ThreadTimes { create_ns: 1, kernel_ns: 200, user_ns: 300, affinity: 3 };
+        (thread != 102).then_some(times)
+    }
+
+    fn vm_counters(&self, _: &mut SoftErrors) -> Option<VmCounters> {
+        Some(VmCounters { resident: 4096, ..Default::default() })
+    }
+
+    fn handles(&self, _: &mut SoftErrors) -> Vec<Handle> {
+        self.handles.clone()
+    }
+
+    fn areas(&self, _: &mut SoftErrors) -> Vec<Area> {
+        let area = |region: &Region| {
+            let kind = if region.is_executable { AreaKind::Image } else { AreaKind::Private };
+            Area { region: *region, kind, name: String::new(), excluded: None }
+        };
+        let mut areas: Vec<Area> = self.regions.iter().map(area).collect();
+        (self.change_areas)(&mut areas);
+        areas
+    }
+
+    fn kernel_stacks(&self, _: &mut SoftErrors) -> String {
+        "thread 100 (main) S\n".to_owned()
+    }
+
+    fn personal(&self) -> Personal {
+        Personal { home: Some("/opt/h\u{f6}hle".to_owned()), names: vec!["mallory".to_owned()] }
     }
 
     fn platform_streams(&self, _: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {
@@ -209,7 +270,9 @@ pub fn write_kind(
 ) -> (std::io::Result<u64>, String) {
     let labels = Labels {
         report_id: *b"0123456789abcdef",
-        annotations: vec![("sc\u{e8}ne".to_owned(), "town".to_owned())],
+        annotations: vec![("sc\u{e8}ne".to_owned(), "town".into()), ("level".to_owned(), 7.into())],
+        reason: "Unhandled signal: SIGSEGV".to_owned(),
+        breadcrumbs: vec![json!({"message": "opened the gate", "level": "info"})],
         ..Default::default()
     };
     let python = Some(PythonTarget { runtime_address: 0xDEAD_0000, version: 0x030B_07F0 });

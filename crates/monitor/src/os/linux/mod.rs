@@ -1,10 +1,13 @@
 //! Linux: ptrace, `process_vm_readv` and `/proc`.
 
 mod abort_message;
+mod areas;
 mod clone;
 mod dso;
 mod elf;
 mod frozen;
+mod handles;
+mod kernel_stacks;
 mod maps;
 mod memory;
 mod modules;
@@ -16,6 +19,7 @@ mod stop;
 pub(crate) mod sys;
 mod syscall_instruction;
 mod system_call;
+mod thread_times;
 mod x86_64;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -24,11 +28,14 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use lastwords_capture::protocol::CrashRequest;
+use lastwords_format::streams::handle_data::Handle;
 use lastwords_format::streams::linux_dso_debug::DsoDebug;
 use lastwords_format::streams::memory_info_list::Region;
 use lastwords_format::streams::misc_info::ProcessTimes;
 use lastwords_format::streams::module_list::Module;
+use lastwords_format::streams::process_vm_counters::VmCounters;
 use lastwords_format::streams::system_info::SystemInfo;
+use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_pyframes::Memory;
 
 pub(crate) use memory::read_available;
@@ -42,7 +49,9 @@ use self::pagemap::PageMap;
 use self::procfs::AuxiliaryVector;
 use self::stop::StoppedThreads;
 use crate::signal_names;
-use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, StackOverflow, ThreadSnapshot};
+use crate::snapshot::{
+    Area, Crash, DUMP_REQUESTED, Personal, ProcessSnapshot, StackOverflow, ThreadSnapshot,
+};
 use crate::soft_errors::SoftErrors;
 
 /// Bytes below the stack pointer that belong to the running function (System V ABI for
@@ -292,6 +301,30 @@ impl ProcessSnapshot for LinuxSnapshot {
 
     fn times(&self, soft_errors: &mut SoftErrors) -> Option<ProcessTimes> {
         soft_errors.keep(procfs::times(self.pid), "file_not_read", "process times")
+    }
+
+    fn thread_times(&self, thread: u32) -> Option<ThreadTimes> {
+        thread_times::read(self.pid, i32::try_from(thread).ok()?).ok()
+    }
+
+    fn vm_counters(&self, soft_errors: &mut SoftErrors) -> Option<VmCounters> {
+        soft_errors.keep(procfs::vm_counters(self.pid), "file_not_read", "memory counters")
+    }
+
+    fn handles(&self, soft_errors: &mut SoftErrors) -> Vec<Handle> {
+        handles::read(self.tid, soft_errors)
+    }
+
+    fn areas(&self, soft_errors: &mut SoftErrors) -> Vec<Area> {
+        areas::read(self.tid, &self.mappings, soft_errors)
+    }
+
+    fn kernel_stacks(&self, soft_errors: &mut SoftErrors) -> String {
+        kernel_stacks::read(self.pid, &self.threads, soft_errors)
+    }
+
+    fn personal(&self) -> Personal {
+        procfs::personal(self.tid)
     }
 
     fn platform_streams(&self, soft_errors: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {

@@ -6,11 +6,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use lastwords_format::streams::misc_info::ProcessTimes;
+use lastwords_format::streams::process_vm_counters::VmCounters;
 use lastwords_format::streams::stream_type;
 use lastwords_format::streams::system_info::SystemInfo;
 
 use super::maps::without_deleted_mark;
 use crate::scrub;
+use crate::snapshot::Personal;
 use crate::soft_errors::SoftErrors;
 
 /// Most bytes of one file.
@@ -83,13 +85,13 @@ impl AuxiliaryVector {
 }
 
 /// Fields of a `stat` file behind the name in parentheses; index 0 is field 3, the state.
-fn stat_fields(path: &str) -> io::Result<Vec<String>> {
+pub(crate) fn stat_fields(path: &str) -> io::Result<Vec<String>> {
     let text = String::from_utf8_lossy(&read_bounded(path)?).into_owned();
     let tail = text.rsplit_once(')').map_or("", |(_, tail)| tail);
     Ok(tail.split_whitespace().map(str::to_owned).collect())
 }
 
-fn number(fields: &[String], field: usize) -> Option<u64> {
+pub(crate) fn number(fields: &[String], field: usize) -> Option<u64> {
     fields.get(field.checked_sub(3)?)?.parse().ok()
 }
 
@@ -122,8 +124,7 @@ pub(crate) fn private_ranges(tid: i32) -> Vec<Range<u64>> {
 /// Start and CPU times: fields 14, 15 and 22, in clock ticks.
 pub(crate) fn times(pid: i32) -> io::Result<ProcessTimes> {
     let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
-    // SAFETY: asks the C library for a constant.
-    let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
+    let ticks = ticks_per_s();
     let seconds = |field| {
         let ticked = number(&fields, field).unwrap_or(0).checked_div(ticks).unwrap_or(0);
         u32::try_from(ticked).unwrap_or(u32::MAX)
@@ -136,7 +137,13 @@ pub(crate) fn times(pid: i32) -> io::Result<ProcessTimes> {
     })
 }
 
-fn boot_time_s() -> io::Result<u32> {
+/// Clock ticks in a second; never 0.
+pub(crate) fn ticks_per_s() -> u64 {
+    // SAFETY: asks the C library for a constant.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
+}
+
+pub(crate) fn boot_time_s() -> io::Result<u32> {
     let text = String::from_utf8_lossy(&read_bounded("/proc/stat")?).into_owned();
     let line = text.lines().find_map(|line| line.strip_prefix("btime "));
     line.and_then(|number| number.trim().parse().ok())
@@ -164,6 +171,43 @@ pub(crate) fn stack_limit(tid: i32) -> Option<u64> {
         .next()?
         .parse()
         .ok()
+}
+
+/// How much memory the process has: `status`, and the faults in `stat` (fields 10 and 12).
+pub(crate) fn vm_counters(pid: i32) -> io::Result<VmCounters> {
+    let status = read_bounded(&format!("/proc/{pid}/status"))?;
+    let status = String::from_utf8_lossy(&status).into_owned();
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kb = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kb.unwrap_or(0).saturating_mul(1024)
+    };
+    let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
+    let faults = [10, 12].iter().filter_map(|field| number(&fields, *field));
+    Ok(VmCounters {
+        faults: u32::try_from(faults.fold(0, u64::saturating_add)).unwrap_or(u32::MAX),
+        peak_resident: bytes("VmHWM"),
+        resident: bytes("VmRSS"),
+        size: bytes("VmSize"),
+        peak_size: bytes("VmPeak"),
+        private: bytes("RssAnon").saturating_add(bytes("VmSwap")),
+    })
+}
+
+/// Words that tell who the user is: home directory, and names, as the environment has them.
+pub(crate) fn personal(tid: i32) -> Personal {
+    let environ = read_bounded(&format!("/proc/{tid}/environ")).unwrap_or_default();
+    let value = |name: &str| {
+        let entries = environ.split(|byte| *byte == 0);
+        let value = entries
+            .map(String::from_utf8_lossy)
+            .find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
+        value.filter(|value| !value.is_empty())
+    };
+    Personal {
+        home: value("HOME"),
+        names: ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(value).collect(),
+    }
 }
 
 /// Name of a thread.
@@ -273,6 +317,9 @@ mod tests {
     fn facts_of_this_very_process_can_be_read() {
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(times(pid).unwrap().create_s > 1_500_000_000);
+        let counters = vm_counters(pid).unwrap();
+        assert!(counters.peak_size >= counters.size && counters.size > counters.resident);
+        assert!(counters.resident > 4096 && counters.faults > 0 && counters.private > 4096);
         let private = private_ranges(pid);
         assert_eq!(private.len(), 2);
         let word = |at: u64| usize::try_from(at).unwrap();

@@ -118,6 +118,15 @@ fn ptrace(request: libc::c_uint, tid: pid_t, data: usize) -> io::Result<c_long> 
     check(unsafe { libc::ptrace(request, tid, std::ptr::null_mut::<c_void>(), data) })
 }
 
+/// The first 64 processors that a thread may run on, a bit for each.
+pub(crate) fn affinity(tid: pid_t) -> io::Result<u64> {
+    let mut set = [0_u64; 128];
+    let set_bytes = size_of_val(&set);
+    // SAFETY: the kernel writes at most as many bytes as the array has.
+    check(unsafe { libc::syscall(libc::SYS_sched_getaffinity, tid, set_bytes, set.as_mut_ptr()) })?;
+    Ok(set.first().copied().unwrap_or(0))
+}
+
 /// Attaches without stopping.
 pub(crate) fn ptrace_seize(tid: pid_t) -> io::Result<()> {
     ptrace(libc::PTRACE_SEIZE, tid, 0).map(|_| ())
