@@ -43,6 +43,7 @@ const NAMES: &[(u32, &str)] = &[
     (0x4767_0008, "LinuxAuxv"),
     (0x4767_0009, "LinuxMaps"),
     (0x4767_000A, "LinuxDsoDebug"),
+    (0x4C57_0006, "LastwordsKernel"),
     (0x4D7A_0004, "MozSoftErrors"),
 ];
 

@@ -15,6 +15,7 @@ mod error;
 mod guard;
 mod input;
 mod interpreter;
+mod kernel;
 mod merge;
 mod modules;
 mod options;
@@ -106,6 +107,7 @@ fn analyze_with(
     let mut document = document::base(&mut state, &mut soft_errors);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
     thread_info::complete(&mut document, &dump);
+    kernel::complete(&mut document, &dump);
     document::copy_crashing_thread(&mut document);
     own.complete(&mut document, &dump, &threads, thrown_from);
     modules::complete(&mut document, &state.modules, provider, &mut soft_errors);

@@ -14,10 +14,12 @@ const DUMP_FLAGS: &[(u32, &str)] = &[
     (0x1, "error_thread"),
     (0x2, "writing_thread"),
     (0x4, "exited_thread"),
-    (0x8, "invalid_info"),
+    (INVALID_INFO, "invalid_info"),
     (0x10, "invalid_context"),
     (0x20, "invalid_teb"),
 ];
+
+const INVALID_INFO: u32 = 0x8;
 
 /// Fills `threads[].info` from the stream ThreadInfoList.
 pub(crate) fn complete(document: &mut Map<String, Value>, dump: &Minidump<'_, &[u8]>) {
@@ -35,12 +37,13 @@ pub(crate) fn complete(document: &mut Map<String, Value>, dump: &Minidump<'_, &[
 }
 
 fn info_json(raw: &minidump::format::MINIDUMP_THREAD_INFO) -> Value {
+    let seconds = |units| (raw.dump_flags & INVALID_INFO == 0).then(|| time::seconds_of(units));
     let flags = DUMP_FLAGS.iter().filter(|(bit, _)| raw.dump_flags & bit != 0);
     json!({
         "create_time": time::from_filetime(raw.create_time),
         "exit_time": time::from_filetime(raw.exit_time),
-        "user_s": time::seconds_of(raw.user_time),
-        "kernel_s": time::seconds_of(raw.kernel_time),
+        "user_s": seconds(raw.user_time),
+        "kernel_s": seconds(raw.kernel_time),
         "start_address": (raw.start_address != 0).then(|| hex(raw.start_address)),
         "affinity": (raw.affinity != 0).then(|| hex(raw.affinity)),
         "dump_flags": flags.map(|(_, name)| *name).collect::<Vec<_>>(),

@@ -14,6 +14,7 @@ const THREAD_INFO_LIST: u32 = 17;
 const METADATA: u32 = 0x4C57_0002;
 const BREADCRUMBS: u32 = 0x4C57_0003;
 const THROWS: u32 = 0x4C57_0004;
+const KERNEL: u32 = 0x4C57_0006;
 /// Nothing may cost more than this, whatever a stream says.
 const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 
@@ -125,6 +126,24 @@ fn times_of_threads_are_told_in_seconds_and_dates() {
     assert!(analyze(&one_thread())["threads"][0].get("info").is_none());
 }
 
+#[test]
+fn times_that_the_writer_could_not_have_are_absent() {
+    let times = ThreadTimes { thread_id: 7, dump_flags: 8, ..ThreadTimes::default() };
+    let document = analyze(&one_thread().raw_stream(THREAD_INFO_LIST, thread_info_list(&[times])));
+    let info = &document["threads"][0]["info"];
+    assert_eq!((&info["user_s"], &info["create_time"]), (&Value::Null, &Value::Null));
+    assert_eq!(info["dump_flags"], json!(["invalid_info"]));
+}
+
+#[test]
+fn a_thread_says_where_it_stood_in_the_kernel() {
+    let text = "thread 7 (worker) S (sleeping)\n  wchan: futex_wait_queue\n";
+    let document = analyze(&one_thread().raw_stream(KERNEL, text.as_bytes().to_vec()));
+    assert_eq!(document["threads"][0]["kernel_stack"], "S (sleeping)\nwchan: futex_wait_queue");
+    let hostile = one_thread().raw_stream(KERNEL, b"thread 7 (\xff) \xfe\n".to_vec());
+    assert_eq!(analyze(&hostile)["threads"][0]["kernel_stack"], "\u{fffd}");
+}
+
 fn throw(tid: u32, class: &str, what: &str) -> Value {
     json!({
         "tid": tid,
@@ -218,7 +237,7 @@ fn hostile_json_is_a_soft_error() {
 fn a_flood_of_throws_is_bounded() {
     let pcs: Vec<String> = (0..5_000).map(|n| format!("{:#x}", STEP.0 + n % 64)).collect();
     let one = json!({"tid": 7, "class": "cpp", "type": "x".repeat(20_000), "pcs": pcs});
-    let document = analyze(&with_json(THROWS, &Value::Array(vec![one; 40])));
+    let document = analyze(&with_json(THROWS, &Value::Array(vec![one; 34])));
     let frames = |throw: &Value| throw["frames"].as_array().unwrap().len();
     let throws = document["throws"].as_array().unwrap();
     assert_eq!(throws.iter().map(frames).sum::<usize>(), 8_192);

@@ -10,6 +10,7 @@ import click
 
 from lastwords.cli.render.clean import clean
 from lastwords.cli.server import ask, server_option, write_table
+from lastwords.report.mechanism_words import mechanism_words
 
 __all__ = ["command"]
 
@@ -87,6 +88,10 @@ def _write_report(server: str, report: dict[str, Any]) -> None:
     for label, name in names:
         if report.get(name) is not None:
             click.echo(f"{label:20} {clean(str(report[name]))}")
+    document = report.get("document")
+    mechanism = document.get("mechanism") if isinstance(document, dict) else None
+    for label, words in mechanism_words(mechanism if isinstance(mechanism, dict) else {}):
+        click.echo(f"{label.lower():20} {clean(words)}")
     for file in report.get("files") or []:
         click.echo(f"{'file':20} {clean(str(file.get('name')))} ({file.get('size_bytes')} bytes)")
     for note in report.get("notes") or []:

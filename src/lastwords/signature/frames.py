@@ -31,6 +31,7 @@ _MAX_STACK_CHARS = 262_144
 _MAX_FURTHER_CHARS = 64
 _MAX_THREADS = 512
 _MAX_CHAIN = 8
+_THROWING = ("__cxa_throw", "__cxa_rethrow", "std::rethrow_exception")
 
 
 class FrameKind(str, Enum):
@@ -117,11 +118,65 @@ def from_analysis(document: Mapping[str, object]) -> SignatureInput:
     for frame in _crashing_frames(document, crash_info)[:_MAX_FRAMES]:
         frames.extend(_expand(frame, modules, roots))
     is_requested = bool(crash_info) and crash_info.get("type") is None
-    return SignatureInput(
+    read = SignatureInput(
         reason="no exception" if is_requested else _text(crash_info.get("type")),
         message=_text(crash_info.get("assertion")),
         frames=tuple(_bounded(frames[:_MAX_FRAMES])),
     )
+    uncaught = _mapping(crash_info.get("cpp_exception"))
+    if uncaught:
+        return _of_uncaught(read, uncaught, _throw_frames(document, uncaught, modules, roots))
+    if crash_info.get("stack_overflow") and read.message is None:
+        return replace(read, message="stack overflow")
+    return read
+
+
+def _of_uncaught(
+    read: SignatureInput, uncaught: Mapping[str, object], thrown: list[SignatureFrame]
+) -> SignatureInput:
+    """Say which C++ exception nobody caught, and begin at its throw.
+
+    A stack that still holds the throw stays; one that was unwound before `std::terminate` shows
+    where the exception was stopped, so the throw's own frames take the place of its native ones.
+    """
+    type_name = _text(uncaught.get("type"))
+    reason = f"{_class_of(read.reason)}: {type_name}" if type_name else read.reason
+    message = _text(uncaught.get("what")) or read.message
+    frames = read.frames
+    if thrown and not any(_is_throw(frame) for frame in frames):
+        python = [frame for frame in frames if frame.kind is FrameKind.PYTHON]
+        frames = tuple(_bounded([*thrown, *python][:_MAX_FRAMES]))
+    return replace(read, reason=reason, message=message, frames=frames)
+
+
+def _class_of(reason: str | None) -> str:
+    return (reason or "unknown reason").partition("/")[0].strip()
+
+
+def _is_throw(frame: SignatureFrame) -> bool:
+    return (frame.function or "").startswith(_THROWING)
+
+
+def _throw_frames(
+    document: Mapping[str, object],
+    uncaught: Mapping[str, object],
+    modules: Mapping[str | None, Mapping[str, object]],
+    roots: PathRoots,
+) -> list[SignatureFrame]:
+    """The frames of the throw; of an object that was rethrown, those of its first throw."""
+    throws = document.get("throws")
+    throw = _item(throws, uncaught.get("throw"))
+    throw = _item(throws, throw.get("primary")) or throw
+    frames: list[SignatureFrame] = []
+    for frame in _mappings(throw.get("frames"))[:_MAX_FRAMES]:
+        frames.extend(_expand(frame, modules, roots))
+    return frames
+
+
+def _item(items: object, index: object) -> Mapping[str, object]:
+    if not isinstance(items, list) or not isinstance(index, int) or isinstance(index, bool):
+        return {}
+    return _mapping(items[index]) if 0 <= index < len(items) else {}
 
 
 def from_exception(document: Mapping[str, object]) -> SignatureInput:

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 
 from lastwords.errors import StoreError
 from lastwords.report.analysis import system_name
+from lastwords.report.mechanism_words import (
+    mechanism_words,
+    stack_overflow_words,
+    uncaught_words,
+)
 from lastwords.signature import SignatureResult, from_report, sign
 from lastwords.store import BlobKind
-from lastwords.web.stack_view import (
-    ExceptionView,
-    ThreadView,
-    exception_chain,
-    mapping,
-    mappings,
-    number,
-    text,
-    threads,
-)
+from lastwords.web.dump_view import breadcrumbs, dump_facts, handles
+from lastwords.web.exception_view import ExceptionView, ThrowView, exception_chain, throws
+from lastwords.web.json_view import mapping, mappings, number, text
+from lastwords.web.stack_view import ThreadView, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lastwords.store import Note, ReportBlob, Store, StoredReport
 
@@ -53,6 +52,10 @@ class ReportView:
 
     Args:
         facts: Label and value of what happened, only those that are known.
+        throws: C++ exceptions that were thrown before the crash, newest first.
+        throws_left_out: Throws that are in the raw document only.
+        breadcrumbs: Time and text of the newest ones, the newest last.
+        handles: Number, type and name of open files; `None` when the dump does not hold them.
         exception: The Python exception after its causes, as Python prints it; empty without one.
         crashing: The thread that crashed; `None` when the dump does not say.
         others: The other threads.
@@ -69,6 +72,10 @@ class ReportView:
 
     facts: tuple[tuple[str, str], ...] = ()
     exception: tuple[ExceptionView, ...] = ()
+    throws: tuple[ThrowView, ...] = ()
+    throws_left_out: int = 0
+    breadcrumbs: tuple[tuple[str, str], ...] = ()
+    handles: tuple[tuple[str, str, str], ...] | None = None
     crashing: ThreadView | None = None
     others: tuple[ThreadView, ...] = ()
     threads_left_out: int = 0
@@ -114,11 +121,16 @@ def report_view(store: Store, stored: StoredReport) -> ReportView:
     report, analysis = found.report or {}, found.analysis or {}
     all_threads, threads_left_out = threads(analysis)
     crashing = all_threads[0] if all_threads and all_threads[0].is_crashing else None
+    all_throws, throws_left_out = throws(analysis)
     modules = mappings(analysis.get("modules"))
     has_documents = found.report is not None or found.analysis is not None
     return ReportView(
         facts=tuple(_facts(stored, report, analysis)),
         exception=tuple(exception_chain(mapping(report.get("exception")))),
+        throws=tuple(all_throws),
+        throws_left_out=throws_left_out,
+        breadcrumbs=tuple(breadcrumbs(analysis)),
+        handles=handles(analysis),
         crashing=crashing,
         others=tuple(one for one in all_threads if one is not crashing),
         threads_left_out=threads_left_out,
@@ -165,6 +177,7 @@ def _facts(
         ("Address", text(crash.get("address")) or stored.crash_address),
         ("Meaning of the address", _adjusted(mapping(crash.get("adjusted_address")))),
         ("Signal", _signal(mapping(mechanism.get("signal")))),
+        *_death(mechanism, crash),
         ("Assertion", text(crash.get("assertion"))),
         ("Instruction", text(crash.get("instruction"))),
         ("Caught by", text(mechanism.get("type")) or stored.mechanism),
@@ -177,8 +190,22 @@ def _facts(
         ("Process started", text(process.get("start_time"))),
         ("Installation", stored.client_id),
         ("Made", text(report.get("created"))),
+        *dump_facts(analysis),
     )
     return [(label, value) for label, value in pairs if value]
+
+
+def _death(
+    mechanism: Mapping[str, object], crash: Mapping[str, object]
+) -> Iterator[tuple[str, str | None]]:
+    """What the report says of the death; where it is silent, what the dump says."""
+    said = mechanism_words(mechanism)
+    labels = {label for label, _ in said}
+    yield from said
+    if "Stack" not in labels:
+        yield "Stack", stack_overflow_words(crash.get("stack_overflow"))
+    if "C++ exception" not in labels:
+        yield "C++ exception", uncaught_words(crash.get("cpp_exception"))
 
 
 def _signal(signal: Mapping[str, object]) -> str | None:

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from web_reports import FRAMES, WebReports, analysis, native, signal_report
+from web_reports import FRAMES, WebReports, analysis, native, python, signal_report
 
 from lastwords.store import BlobKind, IssueStatus, ReportState
 
@@ -158,7 +158,7 @@ def test_deep_stack_is_cut_and_says_so(client, reports):
 
 
 def test_dump_of_many_deep_threads_gives_a_page_of_bounded_size(client, reports):
-    long = [native("f" * 700, line=1, file="g" * 700) for _ in range(300)]
+    long = [native(f"{n}" + "f" * 700, line=1, file="g" * 700) for n in range(300)]
     other = [{"thread_id": number, "frames": long} for number in range(60)]
     document = analysis(long)
     document["threads"] += other
@@ -251,3 +251,104 @@ def test_frames_of_the_fixture_are_all_on_the_page(client, reports):
     for frame in FRAMES:
         if frame["function"]:
             assert frame["function"].replace("&", "&amp;") in text
+
+
+def folded(rounds):
+    frames = [native("heat::step", line=4)]
+    for number in range(rounds):
+        frames += [python("visit", number), native("call", plumbing=True), native("heat::walk")]
+    return [*frames, native("main")]
+
+
+def test_a_recursion_is_shown_once_and_counted(client, reports):
+    report_id, _ = reports.native(document=analysis(folded(1_000)))
+    text = visible(page(client, f"/reports/{report_id}"))
+    assert "repeated 1,000 times (frames 1\N{EN DASH}3,000)" in text
+    assert text.count("native heat::walk") == 1
+    assert "native main" in text, "the oldest frame is on the page, however deep the recursion"
+
+
+def test_throws_are_shown_with_the_one_that_nobody_caught_open(client, reports):
+    document = analysis(
+        throws=[
+            {"thread": 0, "thread_id": 4700, "type": "app::<Other>", "frames": []},
+            {
+                "thread": 1,
+                "thread_id": 4711,
+                "type": "std::runtime_error",
+                "what": "no <gravity>",
+                "primary": 0,
+                "frames": [native("app::load", line=12)],
+            },
+        ]
+    )
+    document["crash_info"]["cpp_exception"] = {"type": "std::runtime_error", "throw": 1}
+    report_id, _ = reports.native(document=document)
+    html = page(client, f"/reports/{report_id}")
+    text = visible(html)
+    assert "Throw 2, thread 4711, the crashing thread: nobody caught it std::runtime_error" in text
+    assert "std::runtime_error : no &lt;gravity&gt;" in text.replace("</strong>", " ")
+    assert "It rethrew the object of throw 1." in text
+    assert "app::load" in text
+    assert html.count('exception" open>') == 1
+    assert "C++ exception not caught: std::runtime_error" in text
+
+
+def test_what_the_dump_says_beside_its_stacks_is_shown(client, reports):
+    document = analysis(
+        handles=[{"handle": 3, "type_name": "File", "object_name": "/tmp/<log>"}, {"handle": "x"}],
+        lastwords={
+            "dump": {
+                "kind": "triage",
+                "is_cut": True,
+                "comments": ["by <hand>", 7],
+                "lacks": ["heap", "memory_map", None],
+            },
+            "breadcrumbs": [{"time_ns": 1_795_208_721_250_000_000, "message": "opened <x>"}, 5],
+        },
+    )
+    document["threads"][1]["info"] = {"create_time": "2026-11-20", "user_s": 1, "kernel_s": 0.5}
+    document["threads"][1]["kernel_stack"] = "S (sleeping)\nwchan: futex"
+    document["crash_info"]["stack_overflow"] = {"thread": 1, "stack_bytes": 8192}
+    report_id, _ = reports.native(document=document)
+    text = visible(page(client, f"/reports/{report_id}"))
+    for piece in (
+        "Dump triage, cut: memory was left out",
+        "Not in the dump heap, memory map",
+        "Comment by &lt;hand&gt;",
+        "21:05:21.250 opened &lt;x&gt;",
+        "3 File /tmp/&lt;log&gt;",
+        "started 2026-11-20, 1.50 s of CPU time",
+        "wchan: futex",
+        "Stack stack overflow, 8,192 bytes in use",
+    ):
+        assert piece in text, piece
+
+
+def test_the_reports_own_words_of_the_death_are_shown(client, reports):
+    mechanism = {
+        "type": "abnormal_end",
+        "end": {"cause": "oom_kill", "certainty": "likely", "evidence": ["memory.events"]},
+        "last_words": {"source": "python_fatal_error", "text": "no <thread> state"},
+        "abort_message": "free(): invalid pointer",
+    }
+    report_id, _ = reports.native(report=signal_report(mechanism=mechanism))
+    text = visible(page(client, f"/reports/{report_id}"))
+    assert "likely killed by the kernel: memory was full (memory.events)" in text
+    assert "Fatal Python error no &lt;thread&gt; state" in text
+    assert "Abort message free(): invalid pointer" in text
+
+
+@pytest.mark.parametrize("odd", [7, "text", [7], {"a": 1}, [{"frames": 3}], [[]]])
+def test_odd_documents_give_a_page_all_the_same(client, reports, odd):
+    document = analysis(throws=odd, handles=odd, lastwords=odd)
+    document["threads"][1].update(info=odd, kernel_stack=odd)
+    document["crash_info"].update(stack_overflow=odd, cpp_exception=odd)
+    report_id, _ = reports.native(
+        document=document,
+        report=signal_report(mechanism={"type": odd, "end": odd, "last_words": odd}),
+    )
+    assert "Thread 4711" in page(client, f"/reports/{report_id}")
+    document["lastwords"] = {"dump": odd, "breadcrumbs": odd}
+    report_id, _ = reports.native(document=document)
+    assert "Thread 4711" in page(client, f"/reports/{report_id}")

@@ -111,11 +111,20 @@ def _found(document: dict[str, Any], found: Found) -> Found:
     system = system if isinstance(system, dict) else {}
     return replace(
         found,
-        crash_reason=_text(crash.get("type")) or found.crash_reason,
+        crash_reason=_reason(crash) or found.crash_reason,
         crash_address=_text(crash.get("address")) or found.crash_address,
         os=found.os or _text(system.get("os")),
         arch=found.arch or _text(system.get("cpu_arch")),
     )
+
+
+def _reason(crash: dict[str, Any]) -> str | None:
+    """The crash reason; a full stack is named where the system's own words do not name it."""
+    reason = _text(crash.get("type"))
+    is_full = isinstance(crash.get("stack_overflow"), dict)
+    if reason and is_full and "STACK_OVERFLOW" not in reason:
+        return _text(f"{reason}, stack overflow")
+    return reason
 
 
 def _text(value: object) -> str | None:
