@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from dying import Home
+from dying import PROGRAMS, Home
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -27,6 +28,17 @@ def faults_library() -> Path:
     if not library.is_file():
         pytest.fail(f"{library} is missing: cargo build --release --package lastwords-faults")
     return library.resolve()
+
+
+@pytest.fixture(scope="session")
+def faults_cpp_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ways to die that need C++ (programs/faults.cpp), built once."""
+    library = tmp_path_factory.mktemp("faults") / "libfaults_cpp.so"
+    checks = ["-fstack-protector-all", "-D_FORTIFY_SOURCE=2", "-Wl,--build-id"]
+    options = ["-std=c++17", "-g", "-O1", "-fPIC", "-shared", "-w", "-pthread", *checks]
+    command = ["g++", *options, "-o", library, PROGRAMS / "faults.cpp"]
+    subprocess.run(command, check=True, timeout=120)
+    return library
 
 
 @pytest.fixture

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from dying import PROGRAMS, Death, Home, SpooledReport, analyze, crashing_frames, run_python
-from foreign import build_ids, read_core_with_gdb, read_with_breakpad, read_with_lldb
+from foreign import (
+    as_debug_identifier,
+    build_ids,
+    read_core_with_gdb,
+    read_with_breakpad,
+    read_with_lldb,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,13 +241,7 @@ def test_breakpad_sees_the_same(name: str, where: str, case: Callable[[str, str]
     for path, (base, build_id) in build_ids(death.facts["maps"]).items():
         file_name = path.rpartition("/")[2]
         assert seen.bases[file_name] == base
-        assert _as_debug_identifier(build_id) == seen.modules[file_name]
-
-
-def _as_debug_identifier(build_id: str) -> str:
-    """Breakpad's identifier: 16 bytes of the build id as a GUID, and age 0."""
-    raw = bytes.fromhex(build_id)[:16].ljust(16, b"\0")
-    return (raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:]).hex().upper() + "0"
+        assert as_debug_identifier(build_id) == seen.modules[file_name]
 
 
 @pytest.mark.foreign

@@ -111,8 +111,8 @@ pub(crate) struct ByThread<'a> {
 }
 
 impl<'a> ByThread<'a> {
-    /// Matches by native thread id; where that is not known, by the stack that the anchors
-    /// lie on.
+    /// Matches by native thread id; where that is not known (Python 3.10), by the thread pointer,
+    /// which is what `pthread_self()` returns on Linux, or by the stack that the anchors lie on.
     ///
     /// Of each thread `max_frames` frames are kept; the one that crashed gets them first.
     pub(crate) fn of(
@@ -132,7 +132,8 @@ impl<'a> ByThread<'a> {
             .collect();
         for state in all {
             let by_id = state.native_thread_id.and_then(|id| ids.get(&id).copied());
-            let index = by_id.or_else(|| by_stack(state, threads));
+            let index = by_id.or_else(|| by_thread_pointer(state, threads));
+            let index = index.or_else(|| by_stack(state, threads));
             match index.and_then(|index| states.get_mut(index)) {
                 Some(states) => states.push(state),
                 None => unmatched.push(state),
@@ -154,6 +155,12 @@ impl<'a> ByThread<'a> {
         }
         Self { threads: on_threads, unmatched }
     }
+}
+
+/// `teb` holds the base of FS in dumps of Linux made by us, 0 in those of others.
+fn by_thread_pointer(state: &PythonThread, threads: &Threads<'_>) -> Option<usize> {
+    let is_it = |pointer: u64| pointer != 0 && pointer == state.thread_id;
+    threads.list.iter().position(|thread| is_it(thread.raw.teb))
 }
 
 fn by_stack(state: &PythonThread, threads: &Threads<'_>) -> Option<usize> {

@@ -142,6 +142,19 @@ fn a_thread_without_an_id_is_found_by_the_stack_of_its_anchors() {
 }
 
 #[test]
+fn a_thread_without_an_id_is_found_by_its_thread_pointer() {
+    let (one, two) = (stack_at(STACK, &[STEP]), stack_at(STACK + 0x10_0000, &[STEP]));
+    let run = PythonThread { thread_id: 0x7700, ..on_thread(0, vec![frame("run", 0x10)]) };
+    let dump = dump()
+        .thread(Thread::new(8, &one).with_thread_pointer(0x6600))
+        .thread(Thread::new(9, &two).with_thread_pointer(0x7700))
+        .python(&process(vec![run]));
+    let document = analyze(&dump);
+    assert_eq!(frames_of(&document, 0), ["heat::step(int)"]);
+    assert!(frames_of(&document, 1).iter().any(|frame| frame.ends_with(":run")));
+}
+
+#[test]
 fn a_python_thread_without_a_native_one_is_kept() {
     let stack = stack(&[START_THREAD]);
     let dump = dump()

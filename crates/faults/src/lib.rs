@@ -2,7 +2,7 @@
 //!
 //! Every `fault_*` function has the C signature `void fault(void)`, ends the process in exactly one
 //! way and does not return. Tests load the library through `ctypes` into a Python process and compare
-//! what the dump says with the table below.
+//! what the dump says with the table below. What needs C++ is in `tests/integration/programs/faults.cpp`.
 //!
 //! | function | signal | `si_code` | fault address |
 //! |---|---|---|---|
@@ -21,20 +21,57 @@
 //! | `fault_abort` | SIGABRT | SI_TKILL | none; `si_pid`, `si_uid` |
 //! | `fault_trap` | SIGTRAP | SI_KERNEL | 0 |
 //! | `fault_system_call` | SIGSYS | SYS_SECCOMP | the instruction after the call |
+//! | `fault_misaligned`, `fault_privileged`, `fault_interrupt` | SIGSEGV | SI_KERNEL | 0: x86-64 does not tell it |
+//! | `fault_execute_non_canonical` | SIGSEGV | SI_KERNEL | 0: x86-64 does not tell it |
+//! | `fault_lock_prefix` | SIGILL | ILL_ILLOPN | the instruction |
+//! | `fault_divide_overflow` | SIGFPE | FPE_INTDIV | the instruction |
+//! | `fault_divide_float` | SIGFPE | FPE_FLTDIV | the instruction |
+//! | `fault_single_step` | SIGTRAP | TRAP_TRACE | an instruction of this library |
+//! | `fault_alignment_check` | SIGBUS | BUS_ADRALN | 0: x86-64 does not tell it |
+//! | `fault_guard_page` | SIGSEGV | SEGV_ACCERR | 0x123 bytes into the page |
+//! | `fault_execute_protected` | SIGSEGV | SEGV_ACCERR | start of a page |
+//! | `fault_execute_unmapped` | SIGSEGV | SEGV_MAPERR | start of a page |
+//! | `fault_write_code` | SIGSEGV | SEGV_ACCERR | the function itself |
+//! | `fault_recursion` | SIGSEGV | SEGV_ACCERR or SEGV_MAPERR | below the stack |
+//! | `fault_big_frame` | SIGSEGV | SEGV_ACCERR or SEGV_MAPERR | 64 KiB below the stack |
+//! | `fault_trashed_sp` | SIGSEGV | SEGV_MAPERR | eight bytes below [`WILD_ADDRESS`] |
+//! | `fault_trashed_bp` | SIGSEGV | SEGV_MAPERR | 0 |
+//! | `fault_trashed_all` | SIGSEGV | SEGV_MAPERR | [`WILD_ADDRESS`] |
+//! | `fault_panic`, `fault_abort_blocked`, `fault_abort_by_other_thread` | SIGABRT | SI_TKILL | none |
+//! | `fault_killed_by_process` | SIGBUS | SI_TKILL | none; `si_pid` is the sender |
 //!
-//! Besides: [`faults_kill_thread`] (a signal sent by `tgkill`), [`faults_in_native_thread`] (a fault in a
-//! thread that Python does not know) and [`faults_deny_ptrace`] (a machine on which nobody may trace).
+//! Besides: [`faults_kill_thread`], [`faults_raise`], [`faults_queue`] (signals that are sent),
+//! [`faults_in_native_thread`] (a fault in a thread that Python does not know) and [`faults_deny_ptrace`]
+//! (a machine on which nobody may trace).
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!(
     "the faults are written for x86-64 Linux; other systems need their own instructions"
 );
 
+mod aborts;
 mod filter;
+mod instructions;
+mod mappings;
 mod signals;
+mod stacks;
 
+pub use aborts::{
+    fault_abort_blocked, fault_abort_by_other_thread, fault_killed_by_process, fault_panic,
+    faults_queue, faults_raise,
+};
 pub use filter::{fault_system_call, faults_deny_ptrace};
+pub use instructions::{
+    fault_alignment_check, fault_divide_float, fault_divide_overflow, fault_execute_non_canonical,
+    fault_interrupt, fault_lock_prefix, fault_misaligned, fault_privileged, fault_single_step,
+};
+pub use mappings::{
+    fault_execute_protected, fault_execute_unmapped, fault_guard_page, fault_write_code,
+};
 pub use signals::{fault_abort, fault_bus_past_end, faults_in_native_thread, faults_kill_thread};
+pub use stacks::{
+    fault_big_frame, fault_recursion, fault_trashed_all, fault_trashed_bp, fault_trashed_sp,
+};
 
 use core::arch::asm;
 

@@ -64,6 +64,7 @@ pub struct Thread {
     stack_start: u64,
     stack: Vec<u8>,
     name: Option<String>,
+    thread_pointer: u64,
 }
 
 impl Thread {
@@ -71,19 +72,35 @@ impl Thread {
     #[must_use]
     pub fn new(id: u32, stack: &Stack) -> Self {
         let (ip, sp) = (stack.ip(), stack.base());
-        Self { id, ip, sp, bp: 0, stack_start: sp, stack: stack.bytes(), name: None }
+        Self {
+            id,
+            ip,
+            sp,
+            bp: 0,
+            stack_start: sp,
+            stack: stack.bytes(),
+            name: None,
+            thread_pointer: 0,
+        }
     }
 
     /// A thread with the given registers and stack memory.
     #[must_use]
     pub fn with_memory(id: u32, ip: u64, sp: u64, bp: u64, stack: Vec<u8>) -> Self {
-        Self { id, ip, sp, bp, stack_start: sp, stack, name: None }
+        Self { id, ip, sp, bp, stack_start: sp, stack, name: None, thread_pointer: 0 }
     }
 
     /// Its memory begins at `address`, which need not be its stack pointer.
     #[must_use]
     pub fn with_stack_at(mut self, address: u64) -> Self {
         self.stack_start = address;
+        self
+    }
+
+    /// What its `teb` holds: on Linux the base of FS.
+    #[must_use]
+    pub fn with_thread_pointer(mut self, address: u64) -> Self {
+        self.thread_pointer = address;
         self
     }
 
@@ -231,7 +248,8 @@ impl Dump {
             let context = file.data(&context(thread));
             let range = [thread.stack_start.to_le_bytes().to_vec(), location(stack)].concat();
             list.extend(thread.id.to_le_bytes());
-            list.extend([0; 20]); // suspend count, priority class, priority, teb
+            list.extend([0; 12]); // suspend count, priority class, priority
+            list.extend(thread.thread_pointer.to_le_bytes()); // teb
             list.extend(&range);
             list.extend(location(context));
             memory.extend(&range);

@@ -18,6 +18,8 @@ pub struct PythonThread {
     pub tstate: u64,
     /// Interpreter.
     pub interpreter_id: u64,
+    /// `pthread_self()`; 0 = not known.
+    pub thread_id: u64,
     /// Kernel thread id; 0 = not known.
     pub native_thread_id: u64,
     /// Whether it holds the GIL.
@@ -95,7 +97,7 @@ impl PythonProcess {
 impl PythonThread {
     fn bytes(&self, first: u32, count: u32, strings: &mut Strings) -> Vec<u8> {
         let mut out = Vec::new();
-        for value in [self.tstate, self.interpreter_id, 0, self.native_thread_id] {
+        for value in [self.tstate, self.interpreter_id, self.thread_id, self.native_thread_id] {
             out.extend(value.to_le_bytes());
         }
         let exception = self.exception_type.map_or(NOT_KNOWN, |name| strings.id(name));

@@ -39,6 +39,19 @@ impl Mapping {
     }
 }
 
+/// A stack that overflowed points below its mapping, at most this far.
+const MOST_OVERFLOW: u64 = 1024 * 1024;
+
+/// The stack that a stack pointer belongs to: the mapping that it points into, or, after an
+/// overflow, the one above it. Its guard lies between, and a large frame steps over that too.
+/// The gap below the main thread's stack is the kernel's, nobody else's stack is above it.
+pub(crate) fn stack_of(mappings: &[Mapping], stack_pointer: u64) -> Option<&Mapping> {
+    let mut above = mappings.iter().filter(|m| m.region.is_readable && m.end() > stack_pointer);
+    let stack = above.next()?;
+    let distance = stack.region.start.saturating_sub(stack_pointer);
+    (distance <= MOST_OVERFLOW || stack.path == "[stack]").then_some(stack)
+}
+
 /// Parses the file; lines that it does not understand are left out.
 pub(crate) fn parse(text: &str) -> Vec<Mapping> {
     text.lines().filter_map(parse_line).collect()
@@ -83,6 +96,23 @@ pub(crate) fn without_deleted_mark(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stack_is_found_from_below_its_guard() {
+        let maps = parse(
+            "7f0000000000-7f0000100000 rw-p 00000000 00:00 0 \n\
+             7f0000200000-7f0000201000 ---p 00000000 00:00 0 \n\
+             7f0000201000-7f0000a01000 rw-p 00000000 00:00 0 \n\
+             7ffe00800000-7ffe00821000 rw-p 00000000 00:00 0 [stack]\n",
+        );
+        let start = |sp| stack_of(&maps, sp).map(|mapping| mapping.region.start);
+        assert_eq!(start(0x7f00_0030_0000), Some(0x7f00_0020_1000), "in it");
+        assert_eq!(start(0x7f00_0020_0800), Some(0x7f00_0020_1000), "in its guard");
+        assert_eq!(start(0x7f00_001f_f000), Some(0x7f00_0020_1000), "below its guard");
+        assert_eq!(start(0x7f00_0010_0800), None, "too far below");
+        assert_eq!(start(0x7ffe_0000_0000), Some(0x7ffe_0080_0000), "the main thread's grows");
+        assert_eq!(start(0x7fff_0000_0000), None, "above all");
+    }
 
     #[test]
     fn what_has_a_file_or_is_shared_is_not_anonymous() {

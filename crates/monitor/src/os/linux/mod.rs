@@ -57,8 +57,6 @@ use crate::soft_errors::SoftErrors;
 /// Bytes below the stack pointer that belong to the running function (System V ABI for
 /// x86-64, 3.2.2, "red zone").
 const RED_ZONE: u64 = 128;
-/// A stack that overflowed points below its mapping, at most this far.
-const MOST_OVERFLOW: u64 = 1024 * 1024;
 /// What is read of a stack when the address space is not known.
 const BLIND_STACK: u64 = 256 * 1024;
 
@@ -276,13 +274,7 @@ impl ProcessSnapshot for LinuxSnapshot {
         if self.mappings.is_empty() {
             return Some((low, self.public_end(low, low.checked_add(BLIND_STACK)?)));
         }
-        let readable = |mapping: &&Mapping| mapping.region.is_readable;
-        let holds = |mapping: &&Mapping| mapping.contains(stack_pointer);
-        let stack = self.mappings.iter().filter(readable).find(holds).or_else(|| {
-            let above = self.mappings.iter().find(|m| m.region.start > stack_pointer)?;
-            let distance = above.region.start.checked_sub(stack_pointer)?;
-            (above.region.is_readable && distance <= MOST_OVERFLOW).then_some(above)
-        })?;
+        let stack = maps::stack_of(&self.mappings, stack_pointer)?;
         let start = low.max(stack.region.start);
         Some((start, self.public_end(start, stack.end()))).filter(|(start, end)| start < end)
     }
