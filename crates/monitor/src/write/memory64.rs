@@ -129,6 +129,9 @@ struct Unreadable {
 
 impl Unreadable {
     fn add(&mut self, address: u64, pages: u64) {
+        if pages == 0 {
+            return;
+        }
         self.first.get_or_insert(address);
         self.pages = self.pages.saturating_add(pages);
     }
@@ -234,7 +237,9 @@ impl Stream<'_, '_> {
             let (page, behind) = rest.split_at_mut(piece.min(rest.len()));
             if self.snapshot.memory().read(at, page).is_err() {
                 page.fill(0);
-                self.unreadable.add(at, 1);
+                // A guard page among others is no memory that is missing.
+                let is_memory = self.snapshot.next_touched(&(at..at.saturating_add(1))).is_some();
+                self.unreadable.add(at, u64::from(is_memory));
             }
             at = at.saturating_add(u64::try_from(page.len()).unwrap_or(PAGE));
             rest = behind;

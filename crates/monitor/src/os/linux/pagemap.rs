@@ -2,7 +2,7 @@
 //!
 //! `PAGEMAP_SCAN` (Linux 6.7, `Documentation/admin-guide/mm/pagemap.rst`) jumps over empty page
 //! tables; before, `/proc/PID/pagemap` tells it in one `u64` per page: bit 63 present, bit 62
-//! swapped.
+//! swapped, bit 58 a guard page (`MADV_GUARD_INSTALL`, Linux 6.15), which cannot be read.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -21,7 +21,10 @@ const PAGEMAP_SCAN: libc::c_ulong = 0xC060_6610;
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
+/// Known to the kernel since Linux 6.15.
+const PAGE_IS_GUARD: u64 = 1 << 8;
 const PRESENT_OR_SWAPPED: u64 = 3 << 62;
+const GUARD: u64 = 1 << 58;
 
 /// `struct pm_scan_arg` (`linux/fs.h`).
 #[repr(C)]
@@ -55,13 +58,16 @@ struct PageRegion {
 pub(crate) struct PageMap {
     file: File,
     can_scan: Cell<bool>,
+    /// Pages of these categories are no memory.
+    left_out: Cell<u64>,
 }
 
 impl PageMap {
     /// `None` when it is not allowed to be read.
     pub(crate) fn open(pid: i32) -> Option<Self> {
         let file = File::open(format!("/proc/{pid}/pagemap")).ok()?;
-        Some(Self { file, can_scan: Cell::new(true) })
+        let left_out = Cell::new(PAGE_IS_PFNZERO | PAGE_IS_GUARD);
+        Some(Self { file, can_scan: Cell::new(true), left_out })
     }
 
     /// The first part of `range` (of private memory without a file) that may be something else
@@ -88,8 +94,8 @@ impl PageMap {
             vec: u64::try_from(regions.as_mut_ptr().expose_provenance()).unwrap_or(0),
             vec_len: u64::try_from(MOST_REGIONS).unwrap_or(1),
             max_pages: MOST_PAGES,
-            category_inverted: PAGE_IS_PFNZERO,
-            category_mask: PAGE_IS_PFNZERO,
+            category_inverted: self.left_out.get(),
+            category_mask: self.left_out.get(),
             category_anyof_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
             return_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
             ..Default::default()
@@ -98,6 +104,9 @@ impl PageMap {
         // regions that outlives the call.
         let count = unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &raw mut argument) };
         let Ok(count) = usize::try_from(count) else {
+            if self.left_out.replace(PAGE_IS_PFNZERO) & PAGE_IS_GUARD != 0 {
+                return self.scan(from, end);
+            }
             self.can_scan.set(false);
             return None;
         };
@@ -120,7 +129,7 @@ impl PageMap {
                 let entry = word.first_chunk::<8>().map_or(0, |word| u64::from_ne_bytes(*word));
                 let page = at..at.saturating_add(PAGE);
                 at = page.end;
-                if entry & PRESENT_OR_SWAPPED == 0 {
+                if entry & PRESENT_OR_SWAPPED == 0 || entry & GUARD != 0 {
                     continue;
                 }
                 match &mut found {
