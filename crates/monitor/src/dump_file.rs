@@ -4,6 +4,7 @@
 //! The large memory of a big dump stands at the end of the file, behind a gap in which streams that
 //! are finished after it still find room: their 32-bit offsets do not reach farther.
 
+mod compressed;
 pub(crate) mod large;
 
 use std::fs::File;
@@ -15,6 +16,7 @@ use lastwords_format::header::{self, DIRECTORY_ENTRY_SIZE, DirectoryEntry, HEADE
 use lastwords_format::streams::{memory64_list, stream_type};
 use lastwords_format::{Location, Sink};
 
+use self::compressed::CompressedFile;
 use self::large::{LargeSink, SparseFile};
 use crate::plan::Limits;
 
@@ -48,6 +50,8 @@ pub struct DumpFile {
     is_broken: bool,
     directory: Vec<DirectoryEntry>,
     large: Option<Large>,
+    /// Where the dump is to stand compressed.
+    compressed: Option<File>,
     limits: Limits,
     is_cut: bool,
     time_s: u32,
@@ -70,6 +74,7 @@ impl DumpFile {
             is_broken: false,
             directory: Vec::with_capacity(MAX_STREAMS),
             large: None,
+            compressed: None,
             limits: Limits { max_dump_bytes: 0, min_free_bytes: 0, compress: false },
             is_cut: false,
             time_s,
@@ -87,6 +92,18 @@ impl DumpFile {
         self
     }
 
+    /// Compresses into this empty file; what is written plainly then only serves its making.
+    #[must_use]
+    pub fn compressed_into(mut self, file: File) -> Self {
+        self.compressed = Some(file);
+        self
+    }
+
+    /// Whether the large memory stands in this file, and not compressed in another.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.compressed.is_none()
+    }
+
     /// Bytes of large memory that the file may hold; `None` = as many as there are.
     pub(crate) fn large_room(&self) -> Option<u64> {
         let base = self.large.map_or(self.offset, |large| large.base);
@@ -102,12 +119,6 @@ impl DumpFile {
     /// Says that something was left out for want of room or time.
     pub(crate) fn mark_cut(&mut self) {
         self.is_cut = true;
-    }
-
-    /// Whether something was left out for want of room or time.
-    #[must_use]
-    pub fn is_cut(&self) -> bool {
-        self.is_cut
     }
 
     /// The file itself, to ask its disk for free space.
@@ -171,7 +182,10 @@ impl DumpFile {
         self.good_end = self.offset;
         let base = self.offset.saturating_add(TAIL_ROOM).next_multiple_of(PAGE);
         self.large = Some(Large { list_rva: rva, base, end: base });
-        Ok(Box::new(SparseFile::new(self.file.get_ref().try_clone()?, base)))
+        Ok(match &self.compressed {
+            Some(file) => Box::new(CompressedFile::new(file.try_clone()?, base)?),
+            None => Box::new(SparseFile::new(self.file.get_ref().try_clone()?, base)),
+        })
     }
 
     /// Tells which ranges of large memory are in the file by now.
@@ -232,15 +246,56 @@ impl DumpFile {
         result
     }
 
+    /// Gives up compressing: what stands in the dump itself is all there is.
+    pub(crate) fn abandon_compression(&mut self) {
+        self.compressed = None;
+        self.is_cut = true;
+    }
+
     /// Ends the file and gives its size. After a failed write, what stands behind the last
     /// good stream is cut off, so that a full disk gets the room back.
     ///
     /// # Errors
     /// What the disk says, or that not even one stream could be written: there is no dump then.
-    pub fn finish(mut self) -> io::Result<u64> {
+    pub fn finish(self) -> io::Result<u64> {
+        self.finish_compressed().map(|written| written.size_bytes)
+    }
+
+    /// Ends the file, and compresses it if that is wanted.
+    ///
+    /// # Errors
+    /// As [`DumpFile::finish`]. A dump that cannot be compressed stays plain, without large memory.
+    pub(crate) fn finish_compressed(mut self) -> io::Result<Written> {
         let is_whole = self.guarded(|file| file.flush()).is_ok();
+        let mut not_compressed = None;
+        if let Some(to) = self.compressed.take().filter(|_| is_whole) {
+            let front = self.large().map_or(self.offset, |large| large.base);
+            match compressed::add_front(self.file.get_ref(), front, &to) {
+                Ok(size_bytes) => {
+                    let is_cut = self.is_cut;
+                    return Ok(Written { size_bytes, is_compressed: true, is_cut, not_compressed });
+                }
+                Err(error) => not_compressed = Some(error),
+            }
+            if self.large().is_some() {
+                self.publish_large(&[])?;
+                self.is_cut = true;
+            }
+        }
+        let is_cut = self.is_cut;
+        let size_bytes = self.finish_plain(is_whole)?;
+        Ok(Written { size_bytes, is_compressed: false, is_cut, not_compressed })
+    }
+
+    /// The large memory, if there is some.
+    fn large(&self) -> Option<Large> {
+        self.large.filter(|large| large.end > large.base)
+    }
+
+    fn finish_plain(self, is_whole: bool) -> io::Result<u64> {
+        let large = self.large();
         let (file, _) = self.file.into_parts();
-        if let Some(large) = self.large.filter(|large| large.end > large.base) {
+        if let Some(large) = large {
             file.set_len(large.end)?;
             return Ok(large.end);
         }
@@ -257,6 +312,18 @@ impl DumpFile {
         file.set_len(self.good_end)?;
         Ok(self.good_end)
     }
+}
+
+/// A finished dump.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Of the file that holds it.
+    pub(crate) size_bytes: u64,
+    pub(crate) is_compressed: bool,
+    /// Whether something was left out for want of room or time.
+    pub(crate) is_cut: bool,
+    /// Why it is not compressed although it should be.
+    pub(crate) not_compressed: Option<io::Error>,
 }
 
 impl Sink for DumpFile {

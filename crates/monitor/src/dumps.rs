@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::dump_file::DumpFile;
+use crate::dump_file::{DumpFile, Written};
 use crate::plan::{DumpKind, DumpPlan, Limits};
 use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
@@ -61,11 +61,17 @@ impl Event<'_> {
         }
         for (kind, name) in plan.kinds().iter().zip(plan.file_names()) {
             let done = self.write_one(kind, &plan.limits, &name, folder, soft_errors);
-            if done.is_err() {
+            let packed = format!("{name}.zst");
+            let is_packed = done.as_ref().is_ok_and(|done| done.is_compressed);
+            if done.is_err() || is_packed {
                 folder.remove(&name);
             }
+            if plan.limits.compress && !is_packed {
+                folder.remove(&packed);
+            }
             let done = soft_errors.keep(done, "dump_not_written", &name);
-            written.extend(done.map(|(size, is_cut)| document(kind, &name, size, is_cut)));
+            let file = if is_packed { &packed } else { &name };
+            written.extend(done.map(|done| document(kind, file, &done)));
         }
         let stopped = self.snapshot.release(soft_errors);
         let stopped_ms = stopped.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
@@ -82,25 +88,36 @@ impl Event<'_> {
         name: &str,
         folder: &dyn DumpFolder,
         soft_errors: &mut SoftErrors,
-    ) -> io::Result<(u64, bool)> {
+    ) -> io::Result<Written> {
         let file = folder.new_file(name)?;
-        let dump = DumpFile::new(file, self.time_s, kind.flags().bits())?.limited(limits);
+        let mut dump = DumpFile::new(file, self.time_s, kind.flags().bits())?.limited(limits);
+        if limits.compress {
+            let packed = folder.new_file(&format!("{name}.zst"));
+            if let Some(packed) = soft_errors.keep(packed, "dump_not_compressed", name) {
+                dump = dump.compressed_into(packed);
+            }
+        }
         let writer = DumpWriter::new(self.snapshot, dump, kind, self.deadline, soft_errors);
-        let dump = writer.write(self.crash, self.python, self.labels);
-        let is_cut = dump.is_cut();
-        Ok((dump.finish()?, is_cut))
+        let mut written = writer.write(self.crash, self.python, self.labels).finish_compressed()?;
+        if let Some(error) = written.not_compressed.take() {
+            soft_errors.add("dump_not_compressed", name, error);
+        }
+        Ok(written)
     }
 }
 
-fn document(kind: &DumpKind, name: &str, size_bytes: u64, is_cut: bool) -> Value {
+fn document(kind: &DumpKind, name: &str, written: &Written) -> Value {
     let mut dump = Map::new();
     dump.insert("file".to_owned(), json!(name));
-    dump.insert("size_bytes".to_owned(), json!(size_bytes));
+    dump.insert("size_bytes".to_owned(), json!(written.size_bytes));
     dump.insert("kind".to_owned(), json!(kind.name()));
     if let DumpKind::Custom(flags) = kind {
         dump.insert("flags".to_owned(), json!(flags.bits()));
     }
-    if is_cut {
+    if written.is_compressed {
+        dump.insert("compression".to_owned(), json!("zstd"));
+    }
+    if written.is_cut {
         dump.insert("is_cut".to_owned(), json!(true));
     }
     Value::Object(dump)

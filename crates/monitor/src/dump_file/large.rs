@@ -18,6 +18,11 @@ pub(crate) trait LargeSink: Send {
 
     /// Ends what is written; nothing follows.
     fn finish(&mut self) -> io::Result<()>;
+
+    /// Bytes that the file has grown by, where that is not what was put and skipped.
+    fn used(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Writes into the dump itself. Zeros become holes.

@@ -51,7 +51,7 @@ impl DumpWriter<'_> {
     pub(super) fn memory64(&mut self, wanted: &[Wanted]) -> StreamResult {
         let ranges = by_worth(self.snapshot, wanted);
         let sink = self.dump.begin_large(ranges.len())?;
-        let (written, end) = std::thread::scope(|scope| {
+        let (mut written, end) = std::thread::scope(|scope| {
             let stream = Stream {
                 snapshot: self.snapshot,
                 dump: &mut self.dump,
@@ -65,6 +65,11 @@ impl DumpWriter<'_> {
             };
             stream.run()
         });
+        if end.is_err() && !self.dump.is_plain() {
+            // Its last frame has no end: what is behind the front cannot be unpacked.
+            self.dump.abandon_compression();
+            written = 0;
+        }
         self.dump.publish_large(&prefix(&ranges, written))?;
         let left_out = length(&ranges).saturating_sub(written);
         if left_out > 0 {
@@ -188,7 +193,10 @@ impl Stream<'_, '_> {
 
     /// Looks at every limit before so many more bytes.
     fn must_stop(&mut self, next: u64) -> Option<Cut> {
-        if self.dump.large_room().is_some_and(|room| self.bytes.saturating_add(next) > room) {
+        let on_the_way = self.bytes.saturating_sub(self.pipeline.safe_bytes());
+        let used = self.pipeline.used().map(|used| used.saturating_add(on_the_way));
+        let used = used.unwrap_or(self.bytes).saturating_add(next);
+        if self.dump.large_room().is_some_and(|room| used > room) {
             return Some(Cut::Size);
         }
         if self.deadline.is_some_and(|at| Instant::now() >= at) {
@@ -202,9 +210,11 @@ impl Stream<'_, '_> {
             if disk::is_short(self.dump, CHECKED_EVERY.min(length(self.ranges))) {
                 return Some(Cut::FreeSpace);
             }
-            let safe = prefix(self.ranges, self.pipeline.safe_bytes());
-            // Only for a dump that is never finished; an error shows in the end.
-            self.dump.publish_large(&safe).ok();
+            if self.dump.is_plain() {
+                let safe = prefix(self.ranges, self.pipeline.safe_bytes());
+                // Only for a dump that is never finished; an error shows in the end.
+                self.dump.publish_large(&safe).ok();
+            }
         }
         None
     }

@@ -20,8 +20,19 @@ enum Work {
 /// Writes, and counts what is written.
 struct Writer {
     sink: Box<dyn LargeSink>,
-    safe: Arc<AtomicU64>,
+    count: Arc<Count>,
 }
+
+/// What is done, for the other thread to see.
+#[derive(Default)]
+struct Count {
+    /// Bytes that were put and skipped.
+    safe: AtomicU64,
+    /// Bytes that the file has grown by; `NOT_COUNTED` where that is the same.
+    used: AtomicU64,
+}
+
+const NOT_COUNTED: u64 = u64::MAX;
 
 impl Writer {
     /// Does one piece of work; gives the buffer back.
@@ -36,7 +47,8 @@ impl Writer {
                 (length, None)
             }
         };
-        self.safe.fetch_add(length, Ordering::Relaxed);
+        self.count.used.store(self.sink.used().unwrap_or(NOT_COUNTED), Ordering::Relaxed);
+        self.count.safe.fetch_add(length, Ordering::Release);
         Ok(buffer)
     }
 
@@ -53,7 +65,7 @@ impl Writer {
 /// Takes bytes in order. After a failed write it takes nothing more.
 pub(super) struct Pipeline<'scope> {
     way: Way<'scope>,
-    safe: Arc<AtomicU64>,
+    count: Arc<Count>,
 }
 
 enum Way<'scope> {
@@ -71,8 +83,9 @@ impl<'scope> Pipeline<'scope> {
         scope: &'scope Scope<'scope, 'env>,
         sink: Box<dyn LargeSink>,
     ) -> Self {
-        let safe = Arc::new(AtomicU64::new(0));
-        let writer = Arc::new(Mutex::new(Writer { sink, safe: Arc::clone(&safe) }));
+        let used = AtomicU64::new(sink.used().unwrap_or(NOT_COUNTED));
+        let count = Arc::new(Count { used, ..Count::default() });
+        let writer = Arc::new(Mutex::new(Writer { sink, count: Arc::clone(&count) }));
         let (work, to_write) = sync_channel(BUFFERS);
         let (give_back, free) = channel();
         for _ in 0..BUFFERS {
@@ -86,12 +99,18 @@ impl<'scope> Pipeline<'scope> {
             Ok(thread) => Way::Threads { work, free, thread },
             Err(_) => Way::Alone { writer, buffer: Vec::new(), result: Ok(()) },
         };
-        Self { way, safe }
+        Self { way, count }
     }
 
     /// Bytes that are written by now.
     pub(super) fn safe_bytes(&self) -> u64 {
-        self.safe.load(Ordering::Relaxed)
+        self.count.safe.load(Ordering::Acquire)
+    }
+
+    /// Bytes that the file has grown by, where that is not what was handed over.
+    pub(super) fn used(&self) -> Option<u64> {
+        let used = self.count.used.load(Ordering::Relaxed);
+        (used != NOT_COUNTED).then_some(used)
     }
 
     /// A buffer to read into; `None` after a failed write.
@@ -134,7 +153,7 @@ impl<'scope> Pipeline<'scope> {
             Way::Alone { writer, result, .. } => result
                 .and_then(|()| writer.lock().unwrap_or_else(PoisonError::into_inner).sink.finish()),
         };
-        (self.safe.load(Ordering::Relaxed), result)
+        (self.count.safe.load(Ordering::Acquire), result)
     }
 }
 
