@@ -5,6 +5,7 @@ from typing import final
 
 __all__ = [
     "CoreError",
+    "add_breadcrumb",
     "after_fork_in_child",
     "analyze_dump",
     "arm",
@@ -99,6 +100,19 @@ def dump(order: bytes, budget_ms: int) -> bytes:
 
     Releases the GIL; the other threads stand still for a moment. Raises `CoreError`: `not_armed`,
     `order_too_long`, `dump_not_made`, `capture_no_memory`.
+    """
+
+def add_breadcrumb(time_ns: int, message: str, category: str, level: str, data: str) -> None:
+    """Keep what happened for the next report: the last hundred breadcrumbs.
+
+    Args:
+        time_ns: When, in nanoseconds since 1970-01-01 UTC.
+        message: At most 512 bytes of UTF-8; longer text is cut at a character and marked.
+        category: At most 64 bytes; empty = none.
+        level: "debug", "info", "warning", "error" or "fatal".
+        data: A JSON object of at most 416 bytes, longer ones are left out; empty = none.
+
+    Costs one copy into shared memory. Raises `CoreError` when there is no memory for it.
     """
 
 def after_fork_in_child() -> None:

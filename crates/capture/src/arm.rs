@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::handler::{ARMED, is_reporting, on_fatal_signal};
 use crate::options::Options;
 use crate::protocol::GOODBYE;
-use crate::shared::{Area, Kind};
+use crate::shared::{Area, Breadcrumb, Kind};
 use crate::spawn::{self, Plan};
 use crate::{alternate_stack, got, signals, size_limit, sys};
 
@@ -280,13 +280,7 @@ pub fn monitor_pid() -> Option<c_int> {
 /// # Errors
 /// `annotations_full` when all slots are taken, `capture_no_memory` before the first one.
 pub fn set_annotation(key: &str, value: Option<(&str, Kind)>) -> Result<(), ArmError> {
-    let mut guard = session();
-    if guard.is_none() {
-        let area = Area::new().map_err(|error| no_memory(&error))?;
-        *guard = Some(Session { area, is_armed: false, monitor_path: String::new() });
-    }
-    let is_set = guard.as_ref().is_some_and(|session| session.area.set_annotation(key, value));
-    if is_set {
+    if area_of(&mut session())?.set_annotation(key, value) {
         return Ok(());
     }
     Err(ArmError {
@@ -294,6 +288,27 @@ pub fn set_annotation(key: &str, value: Option<(&str, Kind)>) -> Result<(), ArmE
         message: format!("annotation {key:?} was not kept: 256 annotations are set already"),
         hint: "remove annotations that are no longer needed: annotate(key, None)",
     })
+}
+
+/// Keeps what happened for the next report: the last hundred breadcrumbs.
+///
+/// # Errors
+/// `capture_no_memory` before the first one.
+pub fn add_breadcrumb(crumb: &Breadcrumb) -> Result<(), ArmError> {
+    area_of(&mut session())?.add_breadcrumb(crumb);
+    Ok(())
+}
+
+/// The session's area; makes one before the first arming.
+fn area_of(guard: &mut Option<Session>) -> Result<&Area, ArmError> {
+    let session = match guard {
+        Some(session) => session,
+        None => {
+            let area = Area::new().map_err(|error| no_memory(&error))?;
+            guard.insert(Session { area, is_armed: false, monitor_path: String::new() })
+        }
+    };
+    Ok(&session.area)
 }
 
 /// In a forked child: own annotations, own monitor at the first crash. Best effort, because a

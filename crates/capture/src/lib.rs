@@ -30,8 +30,8 @@ mod spawn;
 mod sys;
 
 pub use arm::{
-    ArmError, Arming, CODES, after_fork_in_child, arm, disarm, is_armed, monitor_pid,
-    set_annotation,
+    ArmError, Arming, CODES, add_breadcrumb, after_fork_in_child, arm, disarm, is_armed,
+    monitor_pid, set_annotation,
 };
 pub use on_demand::dump;
 pub use options::{ChainFirst, Options, optional_signal};

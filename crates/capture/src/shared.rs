@@ -19,6 +19,7 @@
 //! | 512 | 2048 | slots | last_words | below |
 //! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}`, and what `options` says for the monitor |
 //! | 266,240 | 256 × 4096 | slots | annotations | below |
+//! | 1,314,816 | 100 × 1024 | slots | breadcrumbs | a ring, below |
 //!
 //! Slot of last words, two of 1024 bytes: what a thread wrote to stderr before it gave up.
 //!
@@ -43,11 +44,29 @@
 //! | 10 | 1 | u8 | is_cut | 1 = the value was longer |
 //! | 16 | 120 | bytes | key | UTF-8 |
 //! | 136 | 3,900 | bytes | value | UTF-8: text, digits, `true` or `false` |
+//!
+//! Breadcrumb slot; the breadcrumb with number N stands in slot (N - 1) modulo 100:
+//!
+//! | offset | size | type | field | meaning |
+//! |---|---|---|---|---|
+//! | 0 | 4 | u32 | sequence | odd while the slot is being written |
+//! | 4 | 1 | u8 | level | 0 debug, 1 info, 2 warning, 3 error, 4 fatal |
+//! | 5 | 1 | u8 | is_cut | 1 = something was longer |
+//! | 6 | 2 | u16 | category_length | bytes |
+//! | 8 | 8 | u64 | number | counts from 1; 0 = empty |
+//! | 16 | 8 | u64 | time_ns | `CLOCK_REALTIME` |
+//! | 24 | 2 | u16 | message_length | bytes |
+//! | 26 | 2 | u16 | data_length | bytes |
+//! | 32 | 64 | bytes | category | UTF-8 |
+//! | 96 | 512 | bytes | message | UTF-8 |
+//! | 608 | 416 | bytes | data | a JSON object, whole or not there |
 
 mod area;
+mod breadcrumbs;
 mod reader;
 
 pub(crate) use area::{Area, copy_of_area};
+pub use breadcrumbs::{Breadcrumb, Level};
 pub use reader::{Annotation, AreaReader};
 
 const MAGIC: [u8; 8] = *b"LWSHARED";
@@ -68,7 +87,7 @@ const SLOT_VALUE: usize = 136;
 /// Most bytes of an annotation's value.
 pub const VALUE_SIZE: usize = 3_900;
 /// Bytes of the whole area.
-pub const AREA_SIZE: usize = 1_314_816;
+pub const AREA_SIZE: usize = 1_417_216;
 
 /// How the text of an annotation is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn the_last_slot_ends_with_the_area() {
-        assert_eq!(slot_offset(SLOT_COUNT), AREA_SIZE);
+    fn the_last_slots_end_with_the_area() {
+        assert_eq!(slot_offset(SLOT_COUNT), breadcrumbs::SLOTS_OFFSET);
+        assert_eq!(breadcrumbs::slot_offset(breadcrumbs::SLOT_COUNT), AREA_SIZE);
         const { assert!(SLOT_VALUE + VALUE_SIZE <= SLOT_SIZE) };
     }
 

@@ -2,7 +2,7 @@
 //! it saw.
 
 use lastwords_capture::protocol::CrashRequest;
-use lastwords_capture::shared::{Annotation, Kind};
+use lastwords_capture::shared::{Annotation, Breadcrumb, Kind};
 use lastwords_format::streams::exception::Access;
 use serde_json::{Map, Value, json};
 
@@ -158,6 +158,22 @@ pub(crate) fn attachment_document(attachment: &Attachment) -> Value {
         "size_bytes": attachment.size_bytes,
         "is_cut": attachment.is_cut,
     })
+}
+
+pub(crate) fn breadcrumb_document(crumb: &Breadcrumb) -> Value {
+    let data: Value = serde_json::from_str(&crumb.data).unwrap_or_default();
+    let category = Some(crumb.category.as_str()).filter(|category| !category.is_empty());
+    let mut document = json!({
+        "time": time_text(crumb.time_ns),
+        "level": crumb.level.name(),
+        "category": category,
+        "message": crumb.message,
+        "data": if data.is_object() { data } else { json!({}) },
+    });
+    if let (true, Some(fields)) = (crumb.is_cut || crumb.is_torn, document.as_object_mut()) {
+        fields.insert("is_cut".to_owned(), json!(true));
+    }
+    document
 }
 
 pub(crate) fn annotation_value(annotation: &Annotation) -> Value {

@@ -8,7 +8,7 @@ use lastwords_capture::shared::AreaReader;
 use serde_json::{Value, json};
 
 use crate::destination::{ChosenNames, Destination, NameFacts};
-use crate::document::{annotation_value, crash_text};
+use crate::document::{annotation_value, breadcrumb_document, crash_text};
 use crate::dumps::Event;
 use crate::order::{Failure, Order, Outcome};
 use crate::os::linux::{Hints, LinuxSnapshot, process_name};
@@ -79,6 +79,7 @@ fn to_files(
     let labels = Labels {
         annotations: annotations.iter().map(|a| (a.key.clone(), annotation_value(a))).collect(),
         reason: crash_text(&crash),
+        breadcrumbs: area.breadcrumbs().iter().map(breadcrumb_document).collect(),
         ..Labels::default()
     };
     let python =

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lastwords_capture::protocol::CrashRequest;
-use lastwords_capture::shared::{Annotation, AreaReader};
+use lastwords_capture::shared::{Annotation, AreaReader, Breadcrumb};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::document::{
-    Document, annotation_value, attachment_document, overflow_document, signal_document,
+    Document, annotation_value, attachment_document, breadcrumb_document, overflow_document,
+    signal_document,
 };
 use crate::dumps::Event;
 use crate::order::Order;
@@ -108,6 +109,7 @@ struct Report {
     document: Document,
     attachments: Vec<PathBuf>,
     plan: DumpPlan,
+    breadcrumbs: Vec<Value>,
     soft_errors: SoftErrors,
     deadline: Option<Instant>,
 }
@@ -138,7 +140,16 @@ impl Report {
         let document = Document::new(request, id, config.report);
         let attachments = config.attachments;
         let deadline = own_deadline(request);
-        let report = Self { entry, id, document, attachments, plan, soft_errors, deadline };
+        let report = Self {
+            entry,
+            id,
+            document,
+            attachments,
+            plan,
+            breadcrumbs: Vec::new(),
+            soft_errors,
+            deadline,
+        };
         match report.save() {
             Ok(()) => Ok(report),
             Err(error) => {
@@ -161,6 +172,7 @@ impl Report {
     ) -> Finished {
         let annotations = area.annotations();
         self.note_annotations(&annotations);
+        self.note_breadcrumbs(&area.breadcrumbs());
         let room = self.document.to_bytes().len().saturating_add(ROOM_FOR_SOFT_ERRORS);
         self.entry.reserve("report.json", room);
         let dumps = self.dump(request, area, socket, &annotations);
@@ -201,6 +213,16 @@ impl Report {
         }
     }
 
+    fn note_breadcrumbs(&mut self, breadcrumbs: &[Breadcrumb]) {
+        self.breadcrumbs = breadcrumbs.iter().map(breadcrumb_document).collect();
+        self.document.set("breadcrumbs", Value::Array(self.breadcrumbs.clone()));
+        let torn = breadcrumbs.iter().filter(|crumb| crumb.is_torn).count();
+        if torn > 0 {
+            let message = format!("{torn} were being written");
+            self.soft_errors.add("breadcrumb_torn", "breadcrumbs", message);
+        }
+    }
+
     fn dump(
         &mut self,
         request: &CrashRequest,
@@ -218,7 +240,7 @@ impl Report {
             command: String::new(),
             reason: self.document.reason(&crash),
             metadata: self.document.metadata(),
-            breadcrumbs: Vec::new(),
+            breadcrumbs: self.breadcrumbs.clone(),
         };
         let python = area
             .python()

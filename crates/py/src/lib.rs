@@ -11,7 +11,7 @@ mod options;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use lastwords_capture::shared::Kind;
+use lastwords_capture::shared::{Breadcrumb, Kind, Level};
 use lastwords_capture::{ArmError, Arming};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -168,6 +168,33 @@ fn dump<'py>(py: Python<'py>, order: &[u8], budget_ms: u32) -> PyResult<Bound<'p
     Ok(PyBytes::new(py, &result))
 }
 
+/// Keep what happened for the next report.
+#[pyfunction]
+fn add_breadcrumb(
+    time_ns: u64,
+    message: &str,
+    category: &str,
+    level: &str,
+    data: &str,
+) -> PyResult<()> {
+    let Some(level) = Level::from_name(level) else {
+        let message =
+            format!("level is {level:?}, expected 'debug', 'info', 'warning', 'error' or 'fatal'");
+        return Err(PyValueError::new_err(message));
+    };
+    let crumb = Breadcrumb {
+        time_ns,
+        level,
+        category: category.to_owned(),
+        message: message.to_owned(),
+        data: data.to_owned(),
+        ..Breadcrumb::default()
+    };
+    guarded("add_breadcrumb", || {
+        lastwords_capture::add_breadcrumb(&crumb).map_err(|error| arm_error(&error))
+    })
+}
+
 /// Detach a forked child from its parent's annotations and monitor.
 #[pyfunction]
 fn after_fork_in_child() -> PyResult<()> {
@@ -188,6 +215,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(is_armed, module)?)?;
     module.add_function(wrap_pyfunction!(monitor_pid, module)?)?;
     module.add_function(wrap_pyfunction!(set_annotation, module)?)?;
+    module.add_function(wrap_pyfunction!(add_breadcrumb, module)?)?;
     module.add_function(wrap_pyfunction!(dump, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     Ok(())

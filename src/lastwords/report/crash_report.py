@@ -17,6 +17,7 @@ from lastwords.report.json_text import json_text
 __all__ = [
     "SCHEMA",
     "AttachedFile",
+    "Breadcrumb",
     "CaptureInfo",
     "CrashReport",
     "DumpFile",
@@ -171,6 +172,21 @@ class AttachedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Breadcrumb:
+    """What happened before: `time` is RFC 3339, UTC; `level` is `debug` to `fatal`.
+
+    `is_cut` says that text was cut, data left out, or the process died while it was written.
+    """
+
+    time: str | None = field(default=None, metadata=_PROTECTED)
+    level: str | None = field(default=None, metadata=_PROTECTED)
+    category: str | None = field(default=None, metadata=_PROTECTED)
+    message: str | None = field(default=None, metadata=_PROTECTED)
+    data: dict[str, str | int | float | bool] = field(default_factory=dict, metadata=_PROTECTED)
+    is_cut: bool | None = field(default=None, metadata=_PROTECTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureInfo:
     """How the monitor reached the crashing process: see `docs/formats/report.md`."""
 
@@ -195,6 +211,7 @@ class CrashReport:
     annotations: dict[str, str | int | float | bool] = field(
         default_factory=dict, metadata=_PROTECTED
     )
+    breadcrumbs: tuple[Breadcrumb, ...] = field(default=(), metadata=_PROTECTED)
     exception: ExceptionInfo | None = field(default=None, metadata=_PROTECTED)
     dump: DumpFile | None = field(default=None, metadata=_PUBLIC)
     attachments: tuple[AttachedFile, ...] = field(default=(), metadata=_PROTECTED)

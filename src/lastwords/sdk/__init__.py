@@ -8,7 +8,8 @@ becomes a `LastwordsWarning`, an entry in the `lastwords.sdk` log, and a problem
 from __future__ import annotations
 
 from lastwords.sdk.annotations import annotate
+from lastwords.sdk.breadcrumbs import breadcrumb
 from lastwords.sdk.installation import Installation, install, uninstall
 from lastwords.sdk.on_demand import dump
 
-__all__ = ["Installation", "annotate", "dump", "install", "uninstall"]
+__all__ = ["Installation", "annotate", "breadcrumb", "dump", "install", "uninstall"]

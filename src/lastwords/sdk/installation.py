@@ -10,6 +10,7 @@ from lastwords.errors import CaptureError, LastwordsError, SettingsError, SpoolE
 from lastwords.report.json_text import json_text
 from lastwords.sdk import native, problems
 from lastwords.sdk.annotations import push_annotations
+from lastwords.sdk.breadcrumbs import push_breadcrumbs
 from lastwords.sdk.hooks import HOOK_NAMES, Hooks
 from lastwords.sdk.options import ignored_signals
 from lastwords.sdk.python_report import PythonReporter, base_document
@@ -207,6 +208,7 @@ def _arm(settings: Settings, installation: Installation, spool_dir: str) -> None
         installation.monitor_pid = native.arm(settings, spool_dir, base)
         installation.is_native_armed = True
         installation.problems += push_annotations()
+        push_breadcrumbs()
     except CaptureError as error:
         installation.problems.append(error)
     if not _state.has_fork_hook and hasattr(os, "register_at_fork"):

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from lastwords.config import Settings
 
-__all__ = ["after_fork", "arm", "disarm", "dump", "find_monitor", "set_annotation"]
+__all__ = [
+    "add_breadcrumb",
+    "after_fork",
+    "arm",
+    "disarm",
+    "dump",
+    "find_monitor",
+    "set_annotation",
+]
 
 _MONITOR = "lastwords-monitor"
 _armed: list[ModuleType] = []
@@ -164,6 +172,21 @@ def set_annotation(
         message = f"annotation {key!r} will be missing in native crashes: {_words(error)}"
         return CaptureError("annotation_rejected", message)
     return None
+
+
+def add_breadcrumb(crumb: tuple[int, str, str, str, str]) -> bool:
+    """Hand one breadcrumb (time, message, category, level, data) to the native part.
+
+    Returns:
+        Whether it was taken. Never raises, and tells nobody: a report lacks one line then.
+    """
+    try:
+        if _armed:
+            _armed[0].add_breadcrumb(*crumb)
+            return True
+    except Exception:  # noqa: BLE001  (SDK border)
+        return False
+    return False
 
 
 def after_fork() -> None:

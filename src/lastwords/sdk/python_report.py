@@ -15,6 +15,7 @@ from lastwords.errors import SpoolError
 from lastwords.report.json_text import json_text
 from lastwords.sdk import problems
 from lastwords.sdk.annotations import current_annotations
+from lastwords.sdk.breadcrumbs import current_breadcrumbs
 from lastwords.sdk.exception import describe
 from lastwords.spool.writer import ReportWriter
 
@@ -171,6 +172,7 @@ class PythonReporter:
             document.update(
                 report_id=writer.report_id,
                 annotations=current_annotations(),
+                breadcrumbs=current_breadcrumbs(),
                 exception=exception,
                 dump=None,
                 attachments=self._attach(writer, soft_errors),

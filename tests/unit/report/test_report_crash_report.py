@@ -31,6 +31,8 @@ DOCUMENT = {
                 "start_time": None},
     "system": {"os": "Linux", "os_version": "6.1", "arch": "x86_64"},
     "annotations": {"a": "x", "b": 1, "c": 1.5, "d": True},
+    "breadcrumbs": [{"time": "2026-11-20T18:12:59.123Z", "level": "info", "category": None,
+                     "message": "saved", "data": {"size": 3}, "is_cut": None}],
     "exception": {
         "type": "E", "module": "m", "message": "t", "notes": ["n"], "thread_name": "T",
         "frames": [{"function": "f", "qualname": "C.f", "file": "f.py", "line": 1, "column": 0,

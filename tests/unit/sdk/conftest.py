@@ -42,6 +42,11 @@ class FakeCore(types.ModuleType):
             raise self.failure
         self.calls.append(("set_annotation", (key, value, kind)))
 
+    def add_breadcrumb(self, *crumb: object) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(("add_breadcrumb", crumb))
+
     def after_fork_in_child(self) -> None:
         self.calls.append(("after_fork_in_child", None))
 

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use super::{
     ABORT_MESSAGE_OFFSET, AREA_SIZE, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC,
@@ -14,6 +14,8 @@ use super::{
 pub(crate) struct Area {
     base: *mut u8,
     pub(crate) fd: c_int,
+    /// How many there were.
+    pub(super) breadcrumbs: AtomicU64,
 }
 
 // SAFETY: the mapping lives as long as the process; writers hold the arming lock.
@@ -74,7 +76,8 @@ impl Area {
     /// Makes and maps a new area.
     pub(crate) fn new() -> io::Result<Self> {
         let fd = memory_file()?;
-        let area = Self { base: map(fd, std::ptr::null_mut())?, fd };
+        let base = map(fd, std::ptr::null_mut())?;
+        let area = Self { base, fd, breadcrumbs: AtomicU64::new(0) };
         area.write(0, &MAGIC);
         area.write(8, &VERSION.to_ne_bytes());
         Ok(area)
@@ -92,13 +95,14 @@ impl Area {
         for slot in (0..SLOT_COUNT).filter(|slot| self.slot_key(*slot).is_some()) {
             self.copy_to(fd, slot_offset(slot), SLOT_SIZE)?;
         }
+        self.copy_breadcrumbs_to(fd)?;
         map(fd, self.base)?;
         crate::sys::close(std::mem::replace(&mut self.fd, fd));
         Ok(())
     }
 
     /// Copies a part of the area to the same offset of another memory file.
-    fn copy_to(&self, fd: c_int, offset: usize, length: usize) -> io::Result<()> {
+    pub(super) fn copy_to(&self, fd: c_int, offset: usize, length: usize) -> io::Result<()> {
         let part = self.read(offset, length);
         let at = libc::off_t::try_from(offset).unwrap_or(0);
         // SAFETY: the slice is valid for its length; the kernel only reads it.
@@ -113,7 +117,7 @@ impl Area {
     }
 
     /// Copies bytes to an offset; what would reach beyond the area is left out.
-    fn write(&self, offset: usize, bytes: &[u8]) {
+    pub(super) fn write(&self, offset: usize, bytes: &[u8]) {
         let room = AREA_SIZE.saturating_sub(offset);
         let length = bytes.len().min(room);
         // SAFETY: `offset + length` is within the mapping, checked above.
@@ -122,7 +126,7 @@ impl Area {
         };
     }
 
-    fn read(&self, offset: usize, length: usize) -> &[u8] {
+    pub(super) fn read(&self, offset: usize, length: usize) -> &[u8] {
         let length = length.min(AREA_SIZE.saturating_sub(offset));
         // SAFETY: within the mapping, checked above; only this process writes, under the lock.
         unsafe { std::slice::from_raw_parts(self.base.wrapping_add(offset), length) }
@@ -134,7 +138,7 @@ impl Area {
     }
 
     /// Writes between an odd and an even sequence number, so that a reader sees torn data.
-    fn guarded(&self, sequence_offset: usize, write: impl FnOnce()) {
+    pub(super) fn guarded(&self, sequence_offset: usize, write: impl FnOnce()) {
         let sequence = self.sequence(sequence_offset);
         let even = sequence.load(Ordering::Relaxed) & !1;
         sequence.store(even | 1, Ordering::Release);
@@ -220,7 +224,7 @@ impl Area {
 }
 
 /// Cuts text to at most `limit` bytes, at a character; tells whether anything was cut.
-fn cut(text: &str, limit: usize) -> (&str, bool) {
+pub(super) fn cut(text: &str, limit: usize) -> (&str, bool) {
     if text.len() <= limit {
         return (text, false);
     }

@@ -47,7 +47,7 @@ impl AreaReader {
         Err(io::Error::new(io::ErrorKind::InvalidData, "the shared area is of another version"))
     }
 
-    fn read<const N: usize>(&self, offset: usize) -> io::Result<[u8; N]> {
+    pub(super) fn read<const N: usize>(&self, offset: usize) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.file.read_exact_at(&mut bytes, u64::try_from(offset).unwrap_or(u64::MAX))?;
         Ok(bytes)
