@@ -1,15 +1,16 @@
 //! From a path to the bytes of a minidump, or to the name of what the file is instead.
 
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::Error;
+use crate::panics::caught;
+use crate::{Error, unpack};
 
 /// Locations in a minidump are 32-bit offsets; what lies behind them cannot be addressed.
 const MAX_FILE_BYTES: u64 = u32::MAX as u64 - (64 << 20);
 
-/// Reads the whole file at `path`.
+/// Reads the whole file at `path`, unpacked when it is a zstd file.
 ///
 /// Only regular files are opened: a path out of somebody else's report may name a device or
 /// a pipe.
@@ -20,12 +21,36 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let metadata = std::fs::metadata(path).map_err(|error| io_error(path, &error))?;
     check(path, &metadata)?;
     let mut file = File::open(path).map_err(|error| io_error(path, &error))?;
+    if is_packed(&mut file).map_err(|error| io_error(path, &error))? {
+        return unpacked(path, file);
+    }
     let mut bytes = Vec::new();
     // A file that grows while it is read is cut at the limit.
     file.by_ref()
         .take(MAX_FILE_BYTES)
         .read_to_end(&mut bytes)
         .map_err(|error| io_error(path, &error))?;
+    recognise(path, &bytes)?;
+    Ok(bytes)
+}
+
+fn is_packed(file: &mut File) -> std::io::Result<bool> {
+    let mut start = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut start)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(start == unpack::FRAME)
+}
+
+/// What could be unpacked is read, as the rest of a plain dump that was cut is.
+fn unpacked(path: &Path, file: File) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let done = caught(|| unpack::unpack(&mut BufReader::new(file), &mut bytes, MAX_FILE_BYTES));
+    match done.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
+        Err(error) if error.kind() == ErrorKind::FileTooLarge || bytes.is_empty() => {
+            return Err(io_error(path, &error));
+        }
+        _ => {}
+    }
     recognise(path, &bytes)?;
     Ok(bytes)
 }
@@ -65,7 +90,7 @@ const GENERIC_HINT: &str = "give a minidump: a `.dmp` file that starts with `MDM
 const KINDS: &[(&[u8], &str, &str)] = &[
     (b"\x1f\x8b", "a gzip file", "unpack it first: gunzip -c FILE > crash.dmp"),
     (b"\xfd7zXZ\0", "an xz file", "unpack it first: xz -dc FILE > crash.dmp"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it first: zstd -dc FILE > crash.dmp"),
+    (unpack::FRAME, "a zstd file in a zstd file", "unpack it first: zstd -dc FILE > crash.dmp"),
     (b"BZh", "a bzip2 file", "unpack it first: bzip2 -dc FILE > crash.dmp"),
     (b"PK\x03\x04", "a zip archive", "unpack it first: unzip FILE"),
     (b"MSCF", "a cabinet archive", "unpack it first: cabextract FILE"),

@@ -29,6 +29,7 @@ mod state;
 mod thread_info;
 mod throws;
 mod time;
+mod unpack;
 mod view;
 mod walk;
 
