@@ -9,8 +9,9 @@ from benches.capture_time import capture_time
 from benches.install_cost import install_cost
 from benches.measure import REPOSITORY, Row, machine
 from benches.monitor_cost import monitor_cost
+from benches.thread_creation import thread_creation
 
-PROMISES = [install_cost, capture_time, monitor_cost, analyse_time]
+PROMISES = [install_cost, capture_time, monitor_cost, thread_creation, analyse_time]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"
 

@@ -222,8 +222,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "chain_first", _choice("auto", "always", "never"), "auto", "",
         "Whether the signal handler that was there before goes first, and its repair of a fault "
-        "means that there was no crash: `always`, `never`, or `auto`, which is where a runtime "
-        "that faults on purpose is in the process (JVM, .NET, Mono, Go).",
+        "means that there was no crash: `always`, `never`, or `auto`, which is `always` "
+        "where a runtime that faults on purpose was there before (JVM, .NET, Mono, Julia, Go).",
     ),
     Setting(
         "dump_kinds", _dump_kinds, ("mini",), "",

@@ -19,6 +19,11 @@ use libc::{c_int, c_void};
 use self::pool::Handle;
 use crate::got::{self, Hook, Thunk, every_module};
 
+/// Threads made so far.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+/// Every 16th creation looks for modules that were loaded meanwhile: `dlsym`, which nearly every
+/// loading calls, has its own look, and looking takes a lock.
+const LOOK_MASK: usize = 15;
 /// Whether new threads get alternate stacks.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 /// Key of the thread's own stack, whose destructor takes it away; [`NO_KEY`] before `enable`.
@@ -126,7 +131,9 @@ fn with_stack(
     argument: *mut c_void,
     create: impl FnOnce(StartRoutine, *mut c_void) -> c_int,
 ) -> c_int {
-    got::rescan_if_changed();
+    if MADE.fetch_add(1, Ordering::Relaxed) & LOOK_MASK == 0 {
+        got::rescan_if_changed();
+    }
     let is_on = IS_ON.load(Ordering::Acquire);
     let Some(handle) = is_on.then(pool::take).flatten() else {
         return create(routine, argument);

@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Breadcrumb, Kind};
 use crate::spawn::{self, Plan};
-use crate::{alternate_stack, got, signals, size_limit, sys};
+use crate::{alternate_stack, chain, got, signals, size_limit, sys};
 
 /// Every code that an [`ArmError`] can carry.
 pub const CODES: &[&str] = &[
@@ -112,6 +112,7 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
         ARMED.is_armed.store(true, Ordering::Release);
         session.is_armed = true;
     }
+    chain::choose(arming.options.chain_first);
     signals::install(on_fatal_signal, &arming.options.extra_signals);
     Ok(ARMED.monitor_pid.load(Ordering::Relaxed))
 }

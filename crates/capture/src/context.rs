@@ -1,5 +1,7 @@
 //! From the kernel's signal frame to a crash request: the part that depends on the processor.
 
+use libc::c_int;
+
 use crate::protocol::{CrashRequest, GENERAL_REGISTERS};
 
 const ARCH_GET_FS: libc::c_int = 0x1003;
@@ -10,6 +12,42 @@ pub(crate) fn fs_base() -> u64 {
     // SAFETY: `base` is a valid place for the answer (arch_prctl(2)).
     let result = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_FS, &raw mut base) };
     if result == 0 { base } else { 0 }
+}
+
+/// Where the interrupted code goes on: instruction and stack pointer.
+///
+/// # Safety
+/// `context` is the third argument of a signal handler.
+pub(crate) unsafe fn position(context: *const libc::c_void) -> (i64, i64) {
+    // SAFETY: as promised; general registers stand where `ucontext_t` says.
+    let general = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let register = |index: c_int| usize::try_from(index).ok().and_then(|index| general.get(index));
+    let register = |index| register(index).copied().unwrap_or(0);
+    (register(libc::REG_RIP), register(libc::REG_RSP))
+}
+
+/// Whether the interrupted code ran on the thread's alternate stack.
+///
+/// # Safety
+/// As for [`position`].
+pub(crate) unsafe fn was_on_alternate_stack(context: *const libc::c_void) -> bool {
+    // SAFETY: as promised; the kernel fills `uc_stack` (Linux, `__save_altstack`).
+    let stack = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_stack };
+    stack.ss_flags & libc::SS_ONSTACK != 0
+}
+
+/// Adds the signals that the interrupted code had blocked.
+///
+/// # Safety
+/// As for [`position`].
+pub(crate) unsafe fn add_interrupted_mask(context: *const libc::c_void, mask: &mut libc::sigset_t) {
+    // SAFETY: as promised; the kernel's set has 64 bits, glibc's type has more, which are not read.
+    unsafe {
+        let interrupted = &raw const (*context.cast::<libc::ucontext_t>()).uc_sigmask;
+        let interrupted = interrupted.cast::<u64>().read_unaligned();
+        let mask = std::ptr::from_mut(mask).cast::<u64>();
+        mask.write(mask.read() | interrupted);
+    }
 }
 
 /// Copies the registers of the interrupted code.

@@ -6,7 +6,7 @@
 //! nanosleep, fstat, close, fcntl, socketpair, send, sendmsg, recv, poll, write, prctl,
 //! memfd_create, sigaction, pthread_sigmask, pthread_setcancelstate (safe since POSIX.1-2024; it
 //! changes one word of the thread), waitpid, clone, setsid, open, dup2, execveat, execve, _exit,
-//! rt_tgsigqueueinfo, tgkill, getsid, kill, arch_prctl. Not allowed: allocation, locks, formatting,
+//! rt_tgsigqueueinfo, rt_sigtimedwait, tgkill, getsid, kill, arch_prctl. Not allowed: allocation, locks, formatting,
 //! `std::io`, thread locals with destructors, any Python function, panics.
 //!
 //! The first fatal signal wins; other threads that crash meanwhile wait. Nothing waits longer
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, 
 
 use libc::{c_int, c_void};
 
+use crate::chain::{self, Verdict};
 use crate::conversation::{Exchange, Talk};
 use crate::protocol::{Answer, CRASH_MAGIC, CrashRequest, GENERAL_REGISTERS, VERSION};
 use crate::spawn::Plan;
@@ -110,6 +111,12 @@ pub(crate) unsafe extern "C" fn on_fatal_signal(
     if code <= 0 && signals::was_ignored(signal) {
         return;
     }
+    // SAFETY: the arguments are the kernel's, and nothing is held yet.
+    let next = match unsafe { ask_previous(signal, info, context) } {
+        Verdict::Repaired => return,
+        Verdict::GaveUp(action) => Some(action),
+        Verdict::NotAsked => None,
+    };
     // Most calls made here are cancellation points: a thread that somebody wants to cancel would
     // end in the middle of its report.
     let cancel_state = sys::set_cancel_state(sys::CANCEL_DISABLE);
@@ -121,7 +128,7 @@ pub(crate) unsafe extern "C" fn on_fatal_signal(
                 // SAFETY: the arguments are the kernel's.
                 unsafe { report(tid, info, context) };
             }
-            signals::restore_previous(signal);
+            make_way(signal, next.as_ref());
         }
         Err(owner) if owner == own && code <= 0 => {
             // Somebody sent a signal while the report is being made: the first one wins.
@@ -135,7 +142,7 @@ pub(crate) unsafe extern "C" fn on_fatal_signal(
         }
         Err(_) => {
             wait_for_owner();
-            signals::restore_previous(signal);
+            make_way(signal, next.as_ref());
         }
     }
     // SAFETY: `info` is the kernel's.
@@ -143,6 +150,25 @@ pub(crate) unsafe extern "C" fn on_fatal_signal(
     OWNER.compare_exchange(own, 0, Ordering::AcqRel, Ordering::Acquire).ok();
     sys::set_cancel_state(cancel_state);
     sys::set_errno(errno);
+}
+
+/// # Safety
+/// The pointers are the handler's arguments.
+unsafe fn ask_previous(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) -> Verdict {
+    // A fault inside of the report is never on purpose, and the process is dying of the first one.
+    if !ARMED.is_armed.load(Ordering::Acquire) || is_reporting() {
+        return Verdict::NotAsked;
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { chain::ask(signal, info, context, on_fatal_signal) }
+}
+
+/// Puts the action there that comes after us: the one that the previous handler chose, or its own.
+fn make_way(signal: c_int, next: Option<&libc::sigaction>) {
+    match next {
+        Some(action) => signals::set(signal, action),
+        None => signals::restore_previous(signal),
+    }
 }
 
 /// Queues the same signal again, for the moment when this handler has returned to the faulting

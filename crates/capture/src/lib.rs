@@ -18,12 +18,14 @@ pub mod shared;
 
 mod alternate_stack;
 mod arm;
+mod chain;
 mod context;
 mod conversation;
 mod got;
 mod handler;
 mod on_demand;
 mod options;
+mod runtimes;
 mod signals;
 mod size_limit;
 mod spawn;

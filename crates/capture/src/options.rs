@@ -5,7 +5,7 @@ use std::ffi::c_int;
 /// When the handler that was there before ours gets a fault first, and decides whether it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChainFirst {
-    /// Where a runtime that raises faults on purpose is in the process (JVM, .NET, Mono, Go).
+    /// Where a runtime that raises faults on purpose is in the process (JVM, .NET, Mono, Julia, Go).
     #[default]
     Auto,
     /// Always.

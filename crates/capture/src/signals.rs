@@ -1,7 +1,7 @@
 //! The fatal signals: installing our handler, and putting back what was there before.
 
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use libc::{
     SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ, c_int,
@@ -20,6 +20,8 @@ struct Slot {
     /// on request.
     is_fault: bool,
     state: AtomicU8,
+    /// The previous action was to be used once, and was.
+    is_consumed: AtomicBool,
     previous: std::cell::UnsafeCell<MaybeUninit<libc::sigaction>>,
 }
 
@@ -32,6 +34,7 @@ const fn slot(signal: c_int, is_fault: bool) -> Slot {
         signal,
         is_fault,
         state: AtomicU8::new(NEVER),
+        is_consumed: AtomicBool::new(false),
         previous: std::cell::UnsafeCell::new(MaybeUninit::uninit()),
     }
 }
@@ -59,6 +62,17 @@ pub(crate) type Handler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut
 /// `SA_NODEFER` lets a fault inside the handler reach the handler again, which then gives up;
 /// all other signals are blocked meanwhile.
 pub(crate) fn install(handler: Handler, extra: &[c_int]) {
+    let action = action_of(handler);
+    for slot in &SLOTS {
+        if slot.is_fault || extra.contains(&slot.signal) {
+            slot.install(&action);
+        } else {
+            slot.uninstall(handler);
+        }
+    }
+}
+
+fn action_of(handler: Handler) -> libc::sigaction {
     // SAFETY: zero is a valid `sigaction`; the set functions fill a valid set.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as usize;
@@ -69,13 +83,7 @@ pub(crate) fn install(handler: Handler, extra: &[c_int]) {
         // SAFETY: as above.
         unsafe { libc::sigdelset(&raw mut action.sa_mask, slot.signal) };
     }
-    for slot in &SLOTS {
-        if slot.is_fault || extra.contains(&slot.signal) {
-            slot.install(&action);
-        } else {
-            slot.uninstall(handler);
-        }
-    }
+    action
 }
 
 impl Slot {
@@ -91,6 +99,7 @@ impl Slot {
             if !self.is_fault && (*previous).sa_sigaction == libc::SIG_IGN {
                 return;
             }
+            self.is_consumed.store(false, Ordering::Release);
             self.state.store(INSTALLED, Ordering::Release);
             libc::sigaction(self.signal, action, std::ptr::null_mut())
         };
@@ -105,13 +114,7 @@ impl Slot {
         if self.state.load(Ordering::Acquire) != INSTALLED {
             return;
         }
-        // SAFETY: zero is a valid `sigaction`; the call fills it.
-        let current = unsafe {
-            let mut current: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(self.signal, std::ptr::null(), &raw mut current);
-            current
-        };
-        if current.sa_sigaction == handler as usize {
+        if current(self.signal).sa_sigaction == handler as usize {
             restore_previous(self.signal);
             self.state.store(REMOVED, Ordering::Release);
         }
@@ -123,10 +126,41 @@ fn state(signal: c_int) -> u8 {
     slot.map_or(NEVER, |slot| slot.state.load(Ordering::Acquire))
 }
 
-/// What was installed before us; `None` when we are not installed for this signal.
+/// The action of a signal now. Async-signal-safe.
+pub(crate) fn current(signal: c_int) -> libc::sigaction {
+    // SAFETY: zero is a valid `sigaction`; the call fills it.
+    unsafe {
+        let mut current: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut current);
+        current
+    }
+}
+
+/// Sets the action of a signal. Async-signal-safe.
+pub(crate) fn set(signal: c_int, action: &libc::sigaction) {
+    // SAFETY: the action is valid.
+    unsafe { libc::sigaction(signal, action, std::ptr::null_mut()) };
+}
+
+/// Puts our handler back into the place that somebody took during its call. Async-signal-safe.
+pub(crate) fn take_again(signal: c_int, handler: Handler) {
+    set(signal, &action_of(handler));
+}
+
+/// Notes that the previous handler, which was to be called once, has been called.
+pub(crate) fn consume_previous(signal: c_int) {
+    if let Some(slot) = SLOTS.iter().find(|slot| slot.signal == signal) {
+        slot.is_consumed.store(true, Ordering::Release);
+    }
+}
+
+/// What was installed before us; `None` when we are not installed for this signal, or it was to be
+/// called once and has been.
 pub(crate) fn previous(signal: c_int) -> Option<*const libc::sigaction> {
-    let is_installed = |slot: &&Slot| slot.state.load(Ordering::Acquire) == INSTALLED;
-    let slot = SLOTS.iter().filter(|slot| slot.signal == signal).find(is_installed);
+    let is_there = |slot: &&Slot| {
+        slot.state.load(Ordering::Acquire) == INSTALLED && !slot.is_consumed.load(Ordering::Acquire)
+    };
+    let slot = SLOTS.iter().filter(|slot| slot.signal == signal).find(is_there);
     // SAFETY: the state was seen to be `INSTALLED`, so the value is written.
     slot.map(|slot| unsafe { (*slot.previous.get()).as_ptr() })
 }
@@ -142,9 +176,7 @@ pub(crate) fn was_ignored(signal: c_int) -> bool {
 pub(crate) fn restore_previous(signal: c_int) {
     match previous(signal) {
         // SAFETY: the pointer is valid, see `previous`.
-        Some(action) => unsafe {
-            libc::sigaction(signal, action, std::ptr::null_mut());
-        },
+        Some(action) => set(signal, unsafe { &*action }),
         None if state(signal) == REMOVED => {}
         None => restore_default(signal),
     }
@@ -153,10 +185,7 @@ pub(crate) fn restore_previous(signal: c_int) {
 /// Puts the default action of one signal. Async-signal-safe.
 pub(crate) fn restore_default(signal: c_int) {
     // SAFETY: zero is a valid `sigaction` and means SIG_DFL without flags.
-    unsafe {
-        let action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
-    }
+    set(signal, &unsafe { std::mem::zeroed() });
 }
 
 /// Takes our handler away where it still stands. Call under the arming lock.
