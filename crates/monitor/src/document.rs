@@ -7,7 +7,7 @@ use lastwords_format::streams::exception::Access;
 use serde_json::{Map, Value, json};
 
 use crate::os::linux::uname;
-use crate::signal_names::{code_name, signal_name};
+use crate::signal_names::{code_name, crash_title, signal_name};
 use crate::snapshot::{Crash, DUMP_REQUESTED, StackOverflow};
 use crate::spool::Attachment;
 use crate::time::time_text;
@@ -125,10 +125,8 @@ pub(crate) fn crash_text(crash: &Crash) -> String {
     if crash.signal == DUMP_REQUESTED {
         return "Dump on demand".to_owned();
     }
-    let code = code_name(crash.signal, crash.code).map_or_else(String::new, |n| format!(".{n}"));
-    let at = crash.address.map_or_else(String::new, |address| format!(" at {address:#018x}"));
-    let (signal, thread) = (signal_name(crash.signal), crash.thread_id);
-    format!("Unhandled signal: {signal}{code}{at} in thread {thread}")
+    let title = crash_title(crash.signal, crash.code, crash.address);
+    format!("Unhandled exception: {title} in thread {}", crash.thread_id)
 }
 
 pub(crate) fn signal_document(crash: &Crash) -> Value {

@@ -8,11 +8,14 @@
 //! Whatever cannot be had is a [`soft_errors::SoftError`] in dump and report, never a reason
 //! to give up the rest.
 
+pub mod command;
 pub mod destination;
 pub mod dump_file;
+pub mod failure;
 pub mod on_demand;
 pub mod order;
 pub mod os;
+pub mod outside;
 pub mod plan;
 pub mod report;
 pub mod snapshot;

@@ -1,15 +1,13 @@
-//! `lastwords-monitor`: started by the SDK, not by people.
+//! `lastwords-monitor`: started by the SDK on descriptors, or by `lastwords dump` and
+//! `lastwords run` with a plan.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::args_os().len() > 1 {
-        eprintln!(
-            "lastwords-monitor {} watches one process for lastwords. It is started by \
-             lastwords.install() and takes no arguments.",
-            env!("CARGO_PKG_VERSION")
-        );
-        return ExitCode::from(2);
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.is_empty() {
+        return lastwords_monitor::run();
     }
-    lastwords_monitor::run()
+    lastwords_monitor::command::run_command(&arguments)
 }

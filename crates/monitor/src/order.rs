@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::destination::Destination;
+use crate::failure::Failure;
 use crate::plan::DumpPlan;
 
 /// An order.
@@ -64,30 +65,6 @@ pub struct Outcome {
     pub line: String,
     /// Why nothing was written.
     pub error: Option<Failure>,
-}
-
-/// Why something could not be done: a stable code, what happened, what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// One of `lastwords.errors.CODES`.
-    pub code: &'static str,
-    /// What, where.
-    pub message: String,
-    /// What to do next.
-    pub hint: String,
-}
-
-impl Failure {
-    /// A failure.
-    pub fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: hint.into() }
-    }
-
-    /// As JSON: `code`, `message`, `hint`.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({"code": self.code, "message": self.message, "hint": self.hint})
-    }
 }
 
 impl Outcome {

@@ -82,6 +82,13 @@ fn special_code(signal: i32, code: i32) -> Option<&'static str> {
     names.get(usize::try_from(code).ok()?.checked_sub(1)?).copied()
 }
 
+/// Signal, code and address in one: `SIGSEGV.SEGV_MAPERR at 0x0000000000000098`.
+pub(crate) fn crash_title(signal: i32, code: i32, address: Option<u64>) -> String {
+    let code = code_name(signal, code).map_or_else(String::new, |name| format!(".{name}"));
+    let place = address.map_or_else(String::new, |address| format!(" at {address:#018x}"));
+    format!("{}{code}{place}", signal_name(signal))
+}
+
 /// Whether the siginfo of this event holds an address.
 pub(crate) fn has_address(signal: i32, code: i32) -> bool {
     let by_kernel = code > 0 && code != 0x80;

@@ -117,6 +117,11 @@ impl Image {
         size.checked_next_multiple_of(4096).unwrap_or(u64::MAX)
     }
 
+    /// Difference between addresses in the file and in memory.
+    pub(crate) fn bias(&self) -> u64 {
+        self.bias
+    }
+
     /// Address and size of the dynamic section.
     pub(crate) fn dynamic(&self) -> Option<(u64, u64)> {
         let header = self.headers.iter().find(|header| header.kind == PT_DYNAMIC)?;

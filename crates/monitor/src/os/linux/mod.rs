@@ -5,20 +5,25 @@ mod areas;
 mod clone;
 mod dso;
 mod elf;
+mod elf_symbols;
 mod frozen;
 mod handles;
 mod kernel_stacks;
 mod maps;
 mod memory;
 mod modules;
+mod outside;
 mod overflow;
 mod pagemap;
 mod procfs;
+mod python;
+pub(crate) mod run;
 mod signal_frame;
 mod stop;
 pub(crate) mod sys;
 mod syscall_instruction;
 mod system_call;
+mod target;
 mod thread_times;
 mod x86_64;
 
@@ -103,8 +108,19 @@ impl LinuxSnapshot {
         hints: Hints,
         soft_errors: &mut SoftErrors,
     ) -> (Self, Crash) {
+        let stopped = StoppedThreads::stop_others(request.pid, request.tid, soft_errors);
+        Self::look(request, stopped, socket, hints, soft_errors)
+    }
+
+    /// Reads a process whose threads stand still.
+    fn look(
+        request: &CrashRequest,
+        stopped: StoppedThreads,
+        socket: Option<OwnedFd>,
+        hints: Hints,
+        soft_errors: &mut SoftErrors,
+    ) -> (Self, Crash) {
         let (pid, tid) = (request.pid, request.tid);
-        let stopped = StoppedThreads::stop_others(pid, tid, soft_errors);
         let memory = ProcessMemory::open(tid, x86_64::stack_pointer(request), socket);
         let maps = procfs::maps(tid, soft_errors);
         let maps = soft_errors.keep(maps, "address_space_unknown", format!("/proc/{tid}/maps"));
@@ -113,7 +129,7 @@ impl LinuxSnapshot {
         let original = signal_frame::original(request, &memory, &is_mapped);
         let mut crash = crash(original.as_ref().unwrap_or(request));
         if crash.signal == libc::SIGABRT {
-            let pointer = hints.abort_message;
+            let pointer = hints.abort_message.or_else(|| abort_message::find(&mappings, &memory));
             crash.abort_message = pointer.and_then(|at| abort_message::read(&memory, at));
         }
         crash.stack_overflow = stack_overflow(&crash, request.fs_base, tid, &mappings);

@@ -112,6 +112,11 @@ pub(crate) fn filters(tid: i32) -> Option<u64> {
     }
 }
 
+/// The kernel's flags of a process: field 9; `None` when it is gone.
+pub(crate) fn flags(pid: i32) -> Option<u64> {
+    number(&stat_fields(&format!("/proc/{pid}/stat")).ok()?, 9)
+}
+
 /// Where the arguments and the environment stand, usually at the top of the main thread's
 /// stack: fields 48 to 51, `arg_start`, `arg_end`, `env_start`, `env_end`. Empty when they are
 /// not told.

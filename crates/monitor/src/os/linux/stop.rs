@@ -28,6 +28,8 @@ pub(crate) struct StoppedThreads {
     pub(crate) is_allowed: bool,
     first_stop: Option<Instant>,
     stopped_for: Option<Duration>,
+    /// Somebody else lets them go on.
+    is_borrowed: bool,
 }
 
 impl StoppedThreads {
@@ -59,7 +61,19 @@ impl StoppedThreads {
     }
 
     fn new() -> Self {
-        Self { traced: Vec::new(), is_allowed: true, first_stop: None, stopped_for: None }
+        Self {
+            traced: Vec::new(),
+            is_allowed: true,
+            first_stop: None,
+            stopped_for: None,
+            is_borrowed: false,
+        }
+    }
+
+    /// Threads that somebody else has stopped at `since`, and lets go on.
+    pub(crate) fn borrowed(ids: Vec<i32>, since: Instant) -> Self {
+        let traced = ids.into_iter().map(|tid| Traced { tid, signal: Some(0) }).collect();
+        Self { traced, first_stop: Some(since), is_borrowed: true, ..Self::new() }
     }
 
     /// Whether this thread stands still.
@@ -83,22 +97,25 @@ impl StoppedThreads {
     pub(crate) fn let_go_one(&mut self, tid: i32) {
         if let Some(index) = self.traced.iter().position(|thread| thread.tid == tid) {
             let thread = self.traced.swap_remove(index);
-            sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
+            self.let_thread_go(&thread);
         }
     }
 
     /// Lets all go on but `kept`.
     pub(crate) fn let_go_but(&mut self, kept: Option<i32>) {
-        self.traced.retain(|thread| {
-            let is_kept = Some(thread.tid) == kept;
-            if !is_kept {
-                // A thread that has not stopped cannot be detached: `watch.rs` sees to it.
-                sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
-            }
-            is_kept
-        });
+        for thread in self.traced.iter().filter(|thread| Some(thread.tid) != kept) {
+            self.let_thread_go(thread);
+        }
+        self.traced.retain(|thread| Some(thread.tid) == kept);
         if self.stopped_for.is_none() && kept.is_none() {
             self.stopped_for = self.first_stop.map(|first| first.elapsed());
+        }
+    }
+
+    fn let_thread_go(&self, thread: &Traced) {
+        if !self.is_borrowed {
+            // A thread that has not stopped cannot be detached: `watch.rs` sees to it.
+            sys::ptrace_detach(thread.tid, thread.signal.unwrap_or(0)).ok();
         }
     }
 

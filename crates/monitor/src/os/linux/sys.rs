@@ -112,6 +112,9 @@ pub(crate) fn peer_pid(socket: &OwnedFd) -> io::Result<pid_t> {
     check(result.into()).map(|_| credentials.pid)
 }
 
+/// `PTRACE_LISTEN` (`linux/ptrace.h`).
+const PTRACE_LISTEN: libc::c_uint = 0x4208;
+
 fn ptrace(request: libc::c_uint, tid: pid_t, data: usize) -> io::Result<c_long> {
     let data = std::ptr::without_provenance_mut::<c_void>(data);
     // SAFETY: none of the requests used with this function writes to our memory.
@@ -130,6 +133,16 @@ pub(crate) fn affinity(tid: pid_t) -> io::Result<u64> {
 /// Attaches without stopping.
 pub(crate) fn ptrace_seize(tid: pid_t) -> io::Result<()> {
     ptrace(libc::PTRACE_SEIZE, tid, 0).map(|_| ())
+}
+
+/// Attaches without stopping, with `PTRACE_O_…` options.
+pub(crate) fn ptrace_seize_with(tid: pid_t, options: c_int) -> io::Result<()> {
+    ptrace(libc::PTRACE_SEIZE, tid, usize::try_from(options).unwrap_or(0)).map(|_| ())
+}
+
+/// Leaves a thread stopped by job control, but lets a SIGCONT wake it.
+pub(crate) fn ptrace_listen(tid: pid_t) -> io::Result<()> {
+    ptrace(PTRACE_LISTEN, tid, 0).map(|_| ())
 }
 
 /// Asks a seized thread to stop.
@@ -151,6 +164,15 @@ pub(crate) fn ptrace_registers(tid: pid_t) -> io::Result<libc::user_regs_struct>
         check(libc::ptrace(libc::PTRACE_GETREGS, tid, null, registers.as_mut_ptr()))?;
         Ok(registers.assume_init())
     }
+}
+
+/// `siginfo_t` of the signal that a stopped thread is about to receive.
+pub(crate) fn ptrace_siginfo(tid: pid_t) -> io::Result<[u8; 128]> {
+    let mut info = [0_u8; 128];
+    let null = std::ptr::null_mut::<c_void>();
+    // SAFETY: a siginfo is 128 bytes (Linux, SI_MAX_SIZE).
+    check(unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, tid, null, info.as_mut_ptr()) })?;
+    Ok(info)
 }
 
 /// FXSAVE area of a stopped thread.
@@ -294,6 +316,25 @@ pub(crate) enum Wait {
     },
     /// It is gone.
     Gone,
+}
+
+/// What has happened to any child or traced thread: its id and the status; `None` when nothing has.
+pub(crate) fn wait_any() -> Option<(pid_t, c_int)> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place.
+    let tid = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::WNOHANG) };
+    (tid > 0).then_some((tid, status))
+}
+
+/// What has happened to one traced thread: its status, or `None` when it is none any more.
+pub(crate) fn wait_one(tid: pid_t) -> Option<Option<c_int>> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place.
+    match unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) } {
+        0 => None,
+        got if got == tid => Some(Some(status)),
+        _ => Some(None),
+    }
 }
 
 /// Looks whether a traced thread has stopped.

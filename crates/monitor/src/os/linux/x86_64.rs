@@ -1,9 +1,11 @@
 //! Registers of x86-64: from the kernel's structures to the dump's.
 
-use lastwords_capture::protocol::CrashRequest;
+use lastwords_capture::protocol::{CrashRequest, GENERAL_REGISTERS};
 use lastwords_format::context::amd64::Registers;
 use lastwords_format::streams::exception::Access;
 
+/// Stands for a trap's number where it is not known (0 is a division error).
+const NO_TRAP: u64 = u64::MAX;
 /// Trap number of a page fault, in `gregs[TRAPNO]`.
 const PAGE_FAULT: u64 = 14;
 /// Bits of a page fault's error code (Intel SDM volume 3, 4.7).
@@ -76,6 +78,39 @@ pub(crate) fn from_request(request: &CrashRequest) -> Registers {
         fs_base: request.fs_base,
         fxsave: if request.has_fxsave == 0 { [0; 512] } else { request.fxsave },
     }
+}
+
+/// Registers of a stopped thread in the order of `gregs`. The kernel does not tell a tracer the
+/// error code and the number of a trap.
+pub(crate) fn general_of(user: &libc::user_regs_struct) -> [i64; GENERAL_REGISTERS] {
+    let selectors =
+        (user.cs & 0xFFFF) | (user.gs & 0xFFFF) << 16 | (user.fs & 0xFFFF) << 32 | user.ss << 48;
+    [
+        user.r8,
+        user.r9,
+        user.r10,
+        user.r11,
+        user.r12,
+        user.r13,
+        user.r14,
+        user.r15,
+        user.rdi,
+        user.rsi,
+        user.rbp,
+        user.rbx,
+        user.rdx,
+        user.rax,
+        user.rcx,
+        user.rsp,
+        user.rip,
+        user.eflags,
+        selectors,
+        0,
+        NO_TRAP,
+        0,
+        0,
+    ]
+    .map(u64::cast_signed)
 }
 
 /// The stack pointer in a request.
