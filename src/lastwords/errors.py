@@ -8,6 +8,7 @@ LastwordsError(code, message, hint)
 ├── SpoolError         the reports on this disk cannot be read or written
 ├── DeliveryError      a report could not be sent
 ├── CaptureError       the signal handler or the monitor could not be started
+├── ProcessError       a process cannot be dumped or watched
 ├── StoreError         the server's database or files cannot be used
 ├── ServerError        a lastwords server that was asked did not answer as expected
 └── DependencyError    a program, package or permission is missing (exit status 4)
@@ -27,6 +28,7 @@ __all__ = [
     "DumpError",
     "LastwordsError",
     "LastwordsWarning",
+    "ProcessError",
     "ServerError",
     "SettingsError",
     "SpoolError",
@@ -87,6 +89,22 @@ class CaptureError(LastwordsError):
     """The signal handler or the monitor could not be started."""
 
 
+class ProcessError(LastwordsError):
+    """A process cannot be dumped or watched."""
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(code, message, hint)
+        self.exit_status = _PROCESS_STATUS.get(code, 1)
+
+
+_PROCESS_STATUS = {
+    "order_invalid": 2,
+    "process_ambiguous": 2,
+    "process_not_found": 3,
+    "process_not_dumpable": 3,
+}
+
+
 class StoreError(LastwordsError):
     """The server's database or files cannot be used."""
 
@@ -128,6 +146,13 @@ CODES: dict[str, str] = {
     "order_too_long": "what was asked to be dumped takes more than 16 KiB of text",
     "dump_not_made": "the monitor that should make a dump on demand did not start or was not done",
     "dump_not_written": "no file of a dump could be written",
+    "process_not_found": "there is no process with that id or name",
+    "process_ambiguous": "several processes have that name",
+    "process_not_dumpable": "the process has ended, or is of a kind that cannot be dumped",
+    "process_not_traceable": "the system does not let us look at the process",
+    "command_not_found": "there is no command of that name to run",
+    "command_not_executable": "the command that should be run is no program",
+    "command_not_started": "the system could not start another process",
     "spool_not_usable": "the spool directory cannot be made, read or written",
     "spool_no_space": "a report could not be written completely: disk full or over its quota",
     "spool_bad_report_id": "the text is not a report id",

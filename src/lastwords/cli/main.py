@@ -23,8 +23,10 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 VERBS: dict[str, str] = {
     "analyze": "Read a minidump and print what happened.",
     "demo": "Crash a sample program three ways and lead the reports to a web page.",
+    "dump": "Dump a running process, which goes on.",
     "issues": "List the issues of a server, ranked by installations hit.",
     "reports": "List the reports of a server.",
+    "run": "Start a program and dump it when a signal kills it.",
     "send": "Deliver the pending reports of this machine.",
     "serve": "Run the server that collects, groups and shows reports.",
     "signature": "Explain how a dump or report is grouped.",

@@ -1,1 +1,1 @@
-"""The plan for the native monitor: triggers, filters, names of dumps."""
+"""The plan for the native monitor: which dumps, under which names, of which process."""
