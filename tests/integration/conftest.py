@@ -31,6 +31,12 @@ def faults_library() -> Path:
 
 
 @pytest.fixture(scope="session")
+def faulty_monitor(faults_library: Path) -> Path:
+    """The monitor whose system calls go wrong by order, built with the library."""
+    return faults_library.parent / "faulty-monitor"
+
+
+@pytest.fixture(scope="session")
 def faults_cpp_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ways to die that need C++ (programs/faults.cpp), built once."""
     library = tmp_path_factory.mktemp("faults") / "libfaults_cpp.so"

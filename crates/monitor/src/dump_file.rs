@@ -266,7 +266,7 @@ impl DumpFile {
     /// # Errors
     /// As [`DumpFile::finish`]. A dump that cannot be compressed stays plain, without large memory.
     pub(crate) fn finish_compressed(mut self) -> io::Result<Written> {
-        let is_whole = self.guarded(|file| file.flush()).is_ok();
+        let is_whole = self.guarded(|file| file.flush()).is_ok() && !self.directory.is_empty();
         let mut not_compressed = None;
         if let Some(to) = self.compressed.take().filter(|_| is_whole) {
             let front = self.large().map_or(self.offset, |large| large.base);

@@ -28,6 +28,7 @@ mod document;
 mod dumps;
 mod paths;
 mod ranges;
+mod retry;
 mod scrub;
 mod signal_names;
 mod time;

@@ -178,7 +178,8 @@ impl Report {
         let dumps = self.dump(request, area, socket, &annotations);
         self.attach();
         self.document.set("soft_errors", self.soft_errors.to_json());
-        let saved = self.save();
+        // Once more: without it, a dump that was written would not be known.
+        let saved = self.save().or_else(|_| self.save());
         let id = uuid_text(self.id);
         let unfinished = self.entry.path("");
         match self.entry.commit() {

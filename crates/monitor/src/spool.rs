@@ -6,6 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::retry::uninterrupted;
+
 /// Most bytes kept of an attachment: its end.
 pub const ATTACHMENT_BYTES: u64 = 1024 * 1024;
 
@@ -30,7 +32,8 @@ pub struct Attachment {
 }
 
 fn private_dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let create = || fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    uninterrupted(create).or_else(|error| if path.is_dir() { Ok(()) } else { Err(error) })
 }
 
 impl Entry {
@@ -41,8 +44,13 @@ impl Entry {
     pub fn create(spool: &Path, id: &str) -> io::Result<Self> {
         let entry = Self { spool: spool.to_owned(), id: id.to_owned() };
         private_dir(&entry.path(""))?;
-        private_dir(&spool.join("pending"))?;
-        Ok(entry)
+        match private_dir(&spool.join("pending")) {
+            Ok(()) => Ok(entry),
+            Err(error) => {
+                fs::remove_dir(entry.path("")).ok();
+                Err(error)
+            }
+        }
     }
 
     /// Path of a file of the report while it is made.
@@ -68,7 +76,8 @@ impl Entry {
     pub fn replace_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let unfinished = format!("{name}.part");
         let written = self.new_file(&unfinished).and_then(|mut file| file.write_all(bytes));
-        match written.and_then(|()| fs::rename(self.path(&unfinished), self.path(name))) {
+        let rename = || fs::rename(self.path(&unfinished), self.path(name));
+        match written.and_then(|()| uninterrupted(rename)) {
             Ok(()) => Ok(()),
             Err(error) => {
                 fs::remove_file(self.path(&unfinished)).ok();
@@ -134,7 +143,7 @@ impl Entry {
     /// What the disk says; the report stays in `new/`, from where the next start takes it.
     pub fn commit(self) -> io::Result<PathBuf> {
         let pending = self.spool.join("pending").join(&self.id);
-        fs::rename(self.path(""), &pending)?;
+        uninterrupted(|| fs::rename(self.path(""), &pending))?;
         Ok(pending)
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, c_long, c_void, pid_t};
 
+use crate::retry::uninterrupted;
+
 fn check(result: c_long) -> io::Result<c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
@@ -42,11 +44,13 @@ pub(crate) fn receive_before(
     if !wait_readable(&[socket.as_raw_fd()], timeout)?.contains(&true) {
         return Err(io::Error::from(io::ErrorKind::TimedOut));
     }
-    // SAFETY: the slice is valid for its length.
-    let got = unsafe {
-        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-    };
-    match check(got.try_into().unwrap_or(-1))? {
+    let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
+    let got = uninterrupted(|| {
+        // SAFETY: the slice is valid for its length.
+        let got = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), flags) };
+        check(got.try_into().unwrap_or(-1))
+    });
+    match got? {
         0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
         bytes => Ok(usize::try_from(bytes).unwrap_or(0)),
     }
