@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Breadcrumb, Kind};
 use crate::spawn::{self, Plan};
-use crate::{alternate_stack, chain, got, signals, size_limit, sys};
+use crate::{alternate_stack, chain, got, last_words, signals, size_limit, sys};
 
 /// Every code that an [`ArmError`] can carry.
 pub const CODES: &[&str] = &[
@@ -110,6 +110,7 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     if !session.is_armed || session.monitor_path != arming.monitor_path {
         start_monitor(session, arming.monitor_path)?;
         ARMED.is_armed.store(true, Ordering::Release);
+        last_words::enable();
         session.is_armed = true;
     }
     chain::choose(arming.options.chain_first);

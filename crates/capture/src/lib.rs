@@ -23,6 +23,7 @@ mod context;
 mod conversation;
 mod got;
 mod handler;
+mod last_words;
 mod on_demand;
 mod options;
 mod runtimes;

@@ -64,15 +64,22 @@
 mod area;
 mod breadcrumbs;
 mod reader;
+pub(crate) mod words;
 
 pub(crate) use area::{Area, copy_of_area};
 pub use breadcrumbs::{Breadcrumb, Level};
-pub use reader::{Annotation, AreaReader};
+pub use reader::{Annotation, AreaReader, Words};
+pub use words::Source;
 
 const MAGIC: [u8; 8] = *b"LWSHARED";
 const VERSION: u32 = 3;
 const PRIVATE_OFFSET: usize = 32;
 const ABORT_MESSAGE_OFFSET: usize = 64;
+const WORDS_OFFSET: usize = 512;
+const WORDS_SLOT_SIZE: usize = 1024;
+const WORDS_SLOTS: usize = 2;
+const WORDS_TEXT: usize = 24;
+const WORDS_TEXT_SIZE: usize = 1000;
 const CONFIG_OFFSET: usize = 4096;
 /// Most bytes of configuration.
 pub const CONFIG_SIZE: usize = 262_144;
@@ -200,6 +207,25 @@ mod tests {
         area.set_annotation("a", Some(("1", Kind::String)));
         area.sequence(slot_offset(0)).fetch_or(1, Ordering::SeqCst);
         assert!(reader(&area).annotations()[0].is_torn);
+    }
+
+    #[test]
+    fn last_words_are_read_by_thread() {
+        use super::words::Slot;
+
+        let area = Area::new().unwrap();
+        let slot = |index| Slot::at(area.base(), index).unwrap();
+        assert!(slot(0).begin(7, Source::PythonFatalError, 5, b"Fatal "));
+        assert!(slot(0).add(7, b"Python error: f\n"));
+        assert!(!slot(0).add(8, b"of another thread"));
+        assert!(slot(1).begin(8, Source::RustPanic, 6, &[b'x'; 3000]));
+        assert!(slot(1).add(8, b"no room") && slot(1).is_full());
+        let words = reader(&area).last_words(7).unwrap();
+        assert_eq!((words.source, words.time_ns), (Source::PythonFatalError, 5));
+        assert_eq!(words.text, "Fatal Python error: f\n");
+        assert_eq!(reader(&area).last_words(8).unwrap().text.len(), 1000);
+        assert!(reader(&area).last_words(9).is_none());
+        assert!(Slot::at(area.base(), 2).is_none());
     }
 
     #[test]

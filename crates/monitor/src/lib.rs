@@ -26,6 +26,7 @@ pub mod write;
 
 mod document;
 mod dumps;
+mod last_words;
 mod paths;
 mod ranges;
 mod retry;

@@ -16,6 +16,7 @@ use crate::document::{
     signal_document,
 };
 use crate::dumps::Event;
+use crate::last_words;
 use crate::order::Order;
 use crate::os::linux::{Hints, LinuxSnapshot};
 use crate::plan::DumpPlan;
@@ -234,6 +235,7 @@ impl Report {
         let hints = Hints { private: area.private_ranges(), abort_message: area.abort_message() };
         let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut self.soft_errors);
         self.note_crash(&crash, &snapshot);
+        self.note_last_words(request, area, &crash);
         let labels = Labels {
             report_id: self.id,
             client_id: parse_uuid(self.document.text("client_id")),
@@ -276,6 +278,16 @@ impl Report {
         }
         let (threads, memory) = snapshot.rungs();
         self.document.set("capture", json!({"threads": threads, "memory": memory}));
+    }
+
+    fn note_last_words(&mut self, request: &CrashRequest, area: &AreaReader, crash: &Crash) {
+        let Some(words) = area.last_words(request.tid) else { return };
+        if let Some(told) = last_words::document(&words, crash, request.time_ns) {
+            self.document.set_in("mechanism", "last_words", told);
+            if words.is_torn {
+                self.soft_errors.add("last_words_torn", "shared area", "they were being written");
+            }
+        }
     }
 
     fn attach(&mut self) {

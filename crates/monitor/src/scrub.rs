@@ -104,6 +104,24 @@ pub(crate) fn command_line(raw: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Free text: values behind names of secrets (`token=x`), and passwords in addresses.
+pub(crate) fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_inclusive(char::is_whitespace) {
+        let bare = word.trim_end_matches(char::is_whitespace);
+        match bare.split_once('=').filter(|(name, value)| is_secret_name(name) && !value.is_empty())
+        {
+            Some((name, _)) => {
+                out.push_str(name);
+                out.push_str("=[scrubbed]");
+            }
+            None => out.push_str(&without_userinfo(bare)),
+        }
+        out.push_str(word.get(bare.len()..).unwrap_or(""));
+    }
+    out
+}
+
 /// `scheme://user:password@host` becomes `scheme://[scrubbed]@host`, as often as it stands there.
 fn without_userinfo(text: &str) -> String {
     let mut parts = text.split("://");
@@ -148,6 +166,13 @@ mod tests {
             String::from_utf8(environment(raw)).unwrap(),
             "[scrubbed]\0[scrubbed]\0[scrubbed]\0EMPTY=\0BASH_FUNC_x%%=[scrubbed]\0"
         );
+    }
+
+    #[test]
+    fn free_text_keeps_its_form_and_loses_its_secrets() {
+        let raw = "left == right\n  db_password=hunter2, at https://a:b@host/x\n a=b";
+        let scrubbed = "left == right\n  db_password=[scrubbed] at https://[scrubbed]@host/x\n a=b";
+        assert_eq!(text(raw), scrubbed);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 
 use super::{
     ABORT_MESSAGE_OFFSET, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, PRIVATE_OFFSET,
-    SLOT_COUNT, SLOT_KEY, SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
+    SLOT_COUNT, SLOT_KEY, SLOT_VALUE, Source, VALUE_SIZE, VERSION, WORDS_OFFSET, WORDS_SLOT_SIZE,
+    WORDS_SLOTS, WORDS_TEXT, WORDS_TEXT_SIZE, slot_offset,
 };
 
 /// One annotation as the monitor reads it.
@@ -22,6 +23,19 @@ pub struct Annotation {
     /// The value was longer than the slot.
     pub is_cut: bool,
     /// The process died while writing this slot: key or value may be mixed.
+    pub is_torn: bool,
+}
+
+/// What a thread said on stderr before it gave up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// Who wrote it.
+    pub source: Source,
+    /// The text, not scrubbed; at most 1,000 bytes.
+    pub text: String,
+    /// `CLOCK_REALTIME` of its first byte.
+    pub time_ns: u64,
+    /// It was being written.
     pub is_torn: bool,
 }
 
@@ -101,6 +115,30 @@ impl AreaReader {
     #[must_use]
     pub fn annotations(&self) -> Vec<Annotation> {
         (0..SLOT_COUNT).filter_map(|slot| self.annotation(slot).ok().flatten()).collect()
+    }
+
+    /// The last words of a thread; `None` when it said none.
+    #[must_use]
+    pub fn last_words(&self, tid: i32) -> Option<Words> {
+        let slots = (0..WORDS_SLOTS).filter_map(|index| self.words(index, tid));
+        slots.max_by_key(|words| words.time_ns)
+    }
+
+    fn words(&self, index: usize, tid: i32) -> Option<Words> {
+        let offset = WORDS_OFFSET.checked_add(index.checked_mul(WORDS_SLOT_SIZE)?)?;
+        let number = |at: usize| self.read(offset.checked_add(at)?).ok().map(u32::from_ne_bytes);
+        if number(4)?.cast_signed() != tid {
+            return None;
+        }
+        let text = self.read::<WORDS_TEXT_SIZE>(offset.checked_add(WORDS_TEXT)?).ok()?;
+        let length = usize::try_from(number(12)?).unwrap_or(0).min(WORDS_TEXT_SIZE);
+        let time_ns = self.read(offset.checked_add(16)?).map_or(0, u64::from_ne_bytes);
+        Some(Words {
+            source: Source::from_code(number(8)?)?,
+            text: String::from_utf8_lossy(text.get(..length)?).into_owned(),
+            time_ns,
+            is_torn: !number(0)?.is_multiple_of(2),
+        })
     }
 
     fn annotation(&self, slot: usize) -> io::Result<Option<Annotation>> {
