@@ -256,3 +256,46 @@ def test_one_long_name_for_many_modules_costs_little(tmp_path: Path) -> None:
     answers, memory, _ = limited([path])
     assert answers == {str(path): "dump_malformed"}
     assert memory < 200 * MIB
+
+
+def full_dump(path: Path, heap_bytes: int) -> None:
+    """A sparse file: SystemInfo, one thread of which only the stack is not all zeros, a heap."""
+    sp, base = 0x7FFE_0000_1000, 0x1000
+    context = bytearray(1232)
+    struct.pack_into("<I", context, 0x30, 0x0010_0003)
+    struct.pack_into("<Q", context, 0x98, sp)
+    thread = struct.pack("<IIIIQQIIII", 7, 0, 0, 0, 0, sp, 0, 0, len(context), 0x200)
+    memory = struct.pack("<QQQQQQ", 2, base, 0x5500_0000_0000, heap_bytes, sp, 4096)
+    streams = {7: struct.pack("<H18xI32x", 9, 0x8201), 3: struct.pack("<I", 1) + thread, 9: memory}
+    head = struct.pack("<4sIIIIIQ", b"MDMP", 0xA793, len(streams), 32, 0, 0, 2)
+    body, rva = b"", 32 + 12 * len(streams)
+    for number, stream in streams.items():
+        head += struct.pack("<III", number, len(stream), rva)
+        body, rva = body + stream, rva + len(stream)
+    with path.open("wb") as file:
+        file.write((head + body).ljust(0x200, b"\0") + context)
+        file.seek(base + heap_bytes)
+        file.write(struct.pack("<512Q", *range(512)))
+
+
+def test_a_dump_of_6_gib_needs_little_memory_and_time(tmp_path: Path) -> None:
+    path = tmp_path / "huge.dmp"
+    full_dump(path, 6 << 30)
+    code = (
+        "import json, re, sys\n"
+        "from lastwords.analyze import analyze_dump_json\n"
+        "document = json.loads(analyze_dump_json(sys.argv[1]))\n"
+        "status = open('/proc/self/status').read()\n"
+        "peak_kib = int(re.search(r'VmHWM:\\s*(\\d+)', status)[1])\n"
+        "print(json.dumps([peak_kib, document['threads'][0]['frame_count'], "
+        "document['lastwords']['dump']['kind'], document['soft_errors']]))\n"
+    )
+    # The server's children may use 4 GiB of addresses.
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", limited, path], capture_output=True, timeout=60, check=True
+    )
+    peak_kib, frames, kind, soft_errors = json.loads(done.stdout)
+    assert (frames, kind) == (1, "full")
+    assert [error["code"] for error in soft_errors] == ["stream_missing"], "only the module list"
+    assert peak_kib < 100 << 10
