@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import zlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from dying import PROGRAMS, Death, Home, analyze, run_python
 from foreign import read_with_breakpad, read_with_lldb
 from minidump_streams import CMD_LINE, ENVIRON, KERNEL, MAPS, MEMORY64_LIST, DumpFile, open_dump
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.integration
 
 SECRETS = (
@@ -169,6 +168,45 @@ def test_a_kernel_dump_tells_where_each_thread_stands(anns_home: Home) -> None:
     assert text.count("wchan: ") == text.count("syscall: ") == 5
     is_allowed = "[<0>]" in text
     assert is_allowed != ("kernel_stack_not_read" in soft_errors(anns_home))
+
+
+def built(folder: Path, body: str) -> Path:
+    """A library whose callback has that body."""
+    source = folder / "callback.c"
+    function = "int lastwords_dump_callback(const struct lastwords_dump *d)"
+    text = f"#include <lastwords_dump_callback.h>\n#include <unistd.h>\n{function} {{ {body} }}\n"
+    source.write_text(text, "utf-8")
+    library = folder / "callback.so"
+    flags = ["-shared", "-fPIC", "-Wall", "-Werror", f"-I{REPOSITORY / 'include'}"]
+    subprocess.run(["cc", *flags, "-o", str(library), str(source)], check=True)
+    return library
+
+
+def test_a_library_adds_memory_and_a_stream(anns_home: Home, tmp_path: Path) -> None:
+    body = """
+        char head[4];
+        if (d->signal != 11 || d->address != 8 || d->pid == getpid()) return 1;
+        if (d->read_memory(d->context, 8, head, 4) != 14) return 2;
+        return d->add_stream(d->context, 0x12340001, "of the library", 14);
+    """
+    die(anns_home, f"callback:{built(tmp_path, body)}")
+    dump = dumps_of(anns_home)["callback"]
+    assert dump.stream(0x12340001) == b"of the library"
+    assert "callback_failed" not in soft_errors(anns_home)
+    assert analyze(anns_home.report().dump)["crash_info"]["type"].startswith("SIGSEGV")
+
+
+def test_a_library_that_crashes_or_hangs_costs_nothing_but_its_own_part(
+    anns_home: Home, tmp_path: Path
+) -> None:
+    body = 'd->add_stream(d->context, 0x12340001, "before", 6); for (;;) pause(); return 0;'
+    die(anns_home, "mini", f"callback:{built(tmp_path, body)}")
+    dumps = dumps_of(anns_home)
+    assert list(dumps) == ["mini", "callback"]
+    assert dumps["callback"].stream(0x12340001) == b"before"
+    assert "took too long" in soft_errors(anns_home)["callback_failed"]
+    frames = analyze(anns_home.report().folder / "dump-callback.dmp")["crashing_thread"]["frames"]
+    assert next(frame["function"] for frame in frames if frame["kind"] == "python") == "string_at"
 
 
 def test_a_mini_dump_stays_small(anns_home: Home) -> None:

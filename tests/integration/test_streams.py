@@ -100,7 +100,7 @@ def test_the_comment_says_who_and_why(home: Home) -> None:
     tool, reason = comment.strip("\n\0").splitlines()
     assert tool.startswith("*** lastwords-monitor ")
     assert tool.endswith("(mini dump)")
-    expected = "*** Unhandled signal: SIGSEGV.SEGV_MAPERR at 0x0000000000000008"
+    expected = "*** Unhandled exception: SIGSEGV.SEGV_MAPERR at 0x0000000000000008"
     assert reason == f"{expected} in thread {death.facts['tid']}"
 
 

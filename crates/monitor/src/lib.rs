@@ -24,6 +24,7 @@ pub mod spool;
 pub mod watch;
 pub mod write;
 
+mod callback;
 mod document;
 mod dumps;
 mod last_words;

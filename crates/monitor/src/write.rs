@@ -4,6 +4,7 @@
 //! `memory_choice.rs`; `memory_list.rs` and `memory64.rs` write it. What is taken out of a dump that
 //! leaves the house: `sanitized.rs` (stacks, registers), `labels.rs` (texts), `crate::paths`.
 
+mod callback;
 mod flags_told;
 mod kernel;
 mod labels;
@@ -110,6 +111,9 @@ impl<'a> DumpWriter<'a> {
         self.step("thread names", Self::thread_names);
         self.step("annotations", |w| w.annotations(labels));
         self.step("python", |w| w.python(python));
+        if let DumpKind::Callback(library) = self.kind {
+            self.step("callback", |w| w.callback(library, crash));
+        }
         let choice = self.choose_memory(crash);
         self.step("memory", |w| w.memory_list(&choice.small));
         self.step("comments", |w| w.comments(labels));

@@ -47,6 +47,8 @@ pub(super) enum Reason {
     Reference,
     /// Raw memory behind the Python stream.
     Python,
+    /// A library of the user wants it.
+    Callback,
     /// What belongs to a thread besides its stack.
     Thread,
     /// In the small list too.
