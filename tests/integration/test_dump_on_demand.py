@@ -142,3 +142,14 @@ def test_signals_meanwhile_neither_disturb_nor_get_lost(home: Home, faults_libra
     death = ask("signalled", home, faults_library)
     assert death.facts["path"] == str(home.report().folder)
     assert death.facts["seen"] > 0
+
+
+def test_where_nothing_is_allowed_the_caller_serves_its_memory(
+    home: Home, faults_library: Path
+) -> None:
+    death = ask("refused", home, faults_library)
+    report = home.report()
+    assert death.facts["path"] == str(report.folder)
+    assert death.facts["dumpable"] == 0
+    assert report.document["capture"] == {"threads": "none", "memory": "served"}
+    assert "the_caller" in names_of(crashing_frames(analyze(report.dump)))

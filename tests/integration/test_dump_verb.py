@@ -172,6 +172,20 @@ def test_a_stopped_process_is_dumped_and_stays_stopped(
     wait_until(lambda: state() == "S", "the target's life")
 
 
+def test_a_process_whose_main_thread_has_ended_is_dumped(target: Path, tmp_path: Path) -> None:
+    process, pid = start([target, "headless"])
+    wait_until(lambda: ") Z " in Path(f"/proc/{pid}/stat").read_text(), "the main thread's end")
+    done = lastwords("dump", "--json", pid, cwd=tmp_path)
+    process.kill()
+    process.communicate()
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["soft_errors"] == []
+    analysis = analyze(Path(told["dumps"][0]["file"]))
+    functions = [f.get("function") for f in crashing_frames(analysis)]
+    assert "count" in functions
+
+
 def test_a_name_must_mean_one_process(target: Path, tmp_path: Path) -> None:
     program = tmp_path / "lw_only_one"
     program.write_bytes(target.read_bytes())

@@ -168,6 +168,7 @@ def test_a_program_with_lastwords_makes_its_own_report_too(
     assert done.returncode == -signal.SIGSEGV
     report = home.report()
     assert report.document["mechanism"]["signal"]["code_name"] == "SEGV_MAPERR"
+    assert report.document["capture"]["threads"] == "none"  # `run` traces them
     assert (
         analyze(report.dump)["crash_info"]["address"]
         == analyze(the_dump(tmp_path))["crash_info"]["address"]
@@ -198,6 +199,32 @@ def test_what_cannot_be_run_says_so_with_the_shells_status(tmp_path: Path) -> No
     nowhere = lastwords("run", "-o", "/proc/no/x.dmp", "--", "true", cwd=tmp_path)
     assert nowhere.returncode == 1
     assert "no dump could be written to /proc/no/x.dmp" in nowhere.stderr
+
+
+def test_what_is_watched_already_is_told(target: Path, tmp_path: Path) -> None:
+    inner = [*LASTWORDS, "run", "--", target, "crash"]
+    refused = lastwords("run", "--", *inner, cwd=tmp_path)
+    assert refused.returncode == 4
+    assert "the program is watched by process " in refused.stderr
+    assert "hint: start that one so that it leaves children alone" in refused.stderr
+    assert (refused.stdout, list(tmp_path.iterdir())) == ("", [])
+    done = lastwords("run", "--no-children", "--", *inner, cwd=tmp_path)
+    assert done.returncode == -signal.SIGSEGV
+    assert analyze(the_dump(tmp_path))["crash_info"]["type"].startswith("SIGSEGV")
+
+
+def test_where_ptrace_is_forbidden_nothing_is_started(target: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, PROGRAMS / "without_ptrace.py", *LASTWORDS, "run", "--", target, "crash"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "error: a program may not be watched here: Operation not permitted" in done.stderr
+    assert "--cap-add=SYS_PTRACE" in done.stderr
 
 
 def test_input_output_and_status_are_the_programs_own(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import lastwords
 
+PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 3, 4, 24
+CAP_SYS_PTRACE = 19
 WAY = sys.argv[1]
 FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
 FAULTS = ctypes.CDLL(os.environ["LASTWORDS_FAULTS"])
@@ -126,6 +128,16 @@ def unarmed():
         wrong = [the_caller(kinds="huge"), the_caller(kinds=7), the_caller(file="/proc/no/x.dmp")]
         wrong.append(the_caller(reason="x" * 50_000, kinds=["callback:/" + "y" * 20_000]))
     tell(path=path, wrong=wrong, warnings=[str(warning.message) for warning in caught])
+
+
+def refused():
+    """The monitor may do nothing; the process stays as closed as it was."""
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0) == 0
+    install()
+    assert libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+    path = the_caller()
+    tell(path=path, dumpable=libc.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0))
 
 
 def signalled():

@@ -3,6 +3,7 @@
  * usage: target WAY
  *   live      three threads count; prints its ids, lives until its stdin is closed, then prints the
  *             counters and how many system calls were interrupted
+ *   headless  as live, but the main thread has ended; lives until it is killed
  *   crash     a thread writes to 0x1234
  *   divide, trap, illegal, abort, assert, xcpu
  *   caught    a handler of its own survives the fault, exit status 5
@@ -85,6 +86,13 @@ int main(int argc, char **argv) {
     if (!strcmp(way, "live")) {
         live();
         return 0;
+    }
+    if (!strcmp(way, "headless")) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, count, (void *)&counters[0]);
+        printf("{\"pid\": %d}\n", getpid());
+        fflush(stdout);
+        pthread_exit(NULL);
     }
     printf("{\"pid\": %d, \"tid\": %d}\n", getpid(), getpid());
     fflush(stdout);

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::procfs::{process_name, read_bounded};
+use super::procfs::{process_name, read_bounded, thread_state};
+use super::stop::thread_ids;
 use crate::failure::Failure;
 
 /// `PF_KTHREAD` (Linux, include/linux/sched.h), in field 9 of `stat`.
@@ -53,7 +54,7 @@ pub(crate) fn check(id: i32) -> Result<i32, Failure> {
     let not_dumpable = |why: &str, hint: &str| {
         Failure::new("process_not_dumpable", format!("process {pid} ({name}) {why}"), hint)
     };
-    if status.value("State").is_some_and(|state| state.starts_with(['Z', 'X'])) {
+    if !has_living_thread(pid) {
         return Err(not_dumpable(
             "has ended already",
             "its memory is gone; watch it from the start \
@@ -83,6 +84,12 @@ pub(crate) fn check(id: i32) -> Result<i32, Failure> {
             format!("end that debugger first, or let it write the dump: kill {tracer}"),
         )),
     }
+}
+
+/// The main thread may have ended before others.
+fn has_living_thread(pid: i32) -> bool {
+    let mut states = thread_ids(pid).into_iter().map(|tid| thread_state(pid, tid));
+    states.any(|state| state.is_some_and(|state| !"ZXx".contains(state)))
 }
 
 fn is_kernel_thread(pid: i32) -> bool {

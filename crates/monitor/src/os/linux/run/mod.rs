@@ -144,7 +144,9 @@ impl Watching {
         if signal == libc::SIGCONT {
             self.is_stop_wanted = false;
         }
-        if DEADLY.contains(&signal) && self.dumps_left > 0 && will_die(tid, signal) {
+        let is_worth_it = DEADLY.contains(&signal) && self.dumps_left > 0;
+        // Another `run` below us ends by the signal of its command, which it has dumped.
+        if is_worth_it && will_die(tid, signal) && !tracees::is_monitor(tid) {
             self.dumps_left = self.dumps_left.saturating_sub(1);
             self.dump(tid, signal);
         }

@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use super::super::procfs::process_name;
+use super::super::target::Status;
 use super::signals::Signals;
 use super::sys;
 use crate::failure::Failure;
@@ -71,16 +73,30 @@ pub(super) fn start(
         pid => pid,
     };
     if let Err(error) = sys::ptrace_seize_with(pid, options(is_following)) {
+        let failure = not_watched(pid, &error);
         drop(go);
         // SAFETY: takes away our own child, which ends as its pipe closes.
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-        let message = format!("a program may not be watched here: {error}");
-        let hint = "in a container, allow ptrace: --cap-add=SYS_PTRACE, or a seccomp profile that \
-                    permits it";
-        return Err(Failure::new("process_not_traceable", message, hint));
+        return Err(failure);
     }
     go.write_all(&[1]).map_err(failed)?;
     Ok(Started { pid, error, name: name.unwrap_or_default() })
+}
+
+fn not_watched(pid: i32, error: &io::Error) -> Failure {
+    let tracer = Status::read(pid).and_then(|status| status.number("TracerPid"));
+    if let Some(tracer) = tracer.filter(|tracer| *tracer != 0) {
+        let message = format!(
+            "the program is watched by process {tracer} ({}) already",
+            process_name(tracer)
+        );
+        let hint = "start that one so that it leaves children alone: lastwords run --no-children";
+        return Failure::new("process_not_traceable", message, hint);
+    }
+    let message = format!("a program may not be watched here: {error}");
+    let hint = "in a container, allow ptrace: --cap-add=SYS_PTRACE, or a seccomp profile that \
+                permits it";
+    Failure::new("process_not_traceable", message, hint)
 }
 
 fn options(is_following: bool) -> i32 {
@@ -147,5 +163,22 @@ impl Child<'_> {
             libc::write(self.tell.as_raw_fd(), (&raw const errno).cast(), 4);
             libc::_exit(127)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_started_has_a_code_and_the_shells_status() {
+        let failure = not_executed("x", &io::Error::from_raw_os_error(libc::ENOENT));
+        assert_eq!((failure.code, failure.exit_status()), ("command_not_found", 127));
+        let failure = not_executed("x", &io::Error::from_raw_os_error(libc::EACCES));
+        assert_eq!((failure.code, failure.exit_status()), ("command_not_executable", 126));
+        let error = io::Error::from_raw_os_error(libc::EAGAIN);
+        let failure = not_started(&["x".into()], &error);
+        assert_eq!((failure.code, failure.exit_status()), ("command_not_started", 1));
+        assert!(failure.message.contains("Resource temporarily unavailable"));
     }
 }

@@ -214,7 +214,7 @@ fn end(status: i32) -> End {
 }
 
 /// Whether this process runs our own monitor, from its file or from memory.
-fn is_monitor(pid: i32) -> bool {
+pub(super) fn is_monitor(pid: i32) -> bool {
     let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     program.to_string_lossy().contains("lastwords-monitor")
 }
