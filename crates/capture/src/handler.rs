@@ -211,6 +211,9 @@ fn say(line: &[u8]) {
     }
 }
 
+/// Monitors started for one crash: whoever ends them (the OOM killer, a person) may do it twice.
+const NEW_MONITORS: usize = 2;
+
 /// # Safety
 /// The pointers are the handler's arguments.
 unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_void) {
@@ -229,7 +232,10 @@ unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_voi
     if let Some(socket) = ARMED.socket().filter(|_| is_own) {
         outcome = talk.with(socket, ARMED.monitor_pid.load(Ordering::Relaxed), &mut hear);
     }
-    if outcome == Exchange::MonitorGone && talk.left_ms() > 0 {
+    for _ in 0..NEW_MONITORS {
+        if outcome != Exchange::MonitorGone || talk.left_ms() == 0 {
+            break;
+        }
         // SAFETY: null, or a plan, which is never freed.
         let plan = unsafe { ARMED.plan.load(Ordering::Acquire).as_ref() };
         let area = ARMED.area.load(Ordering::Acquire);

@@ -32,10 +32,8 @@ FOLDER = Path(os.environ["TEST_INJECT_DIR"])
 string_at = ctypes.string_at
 
 
-def die(asked: dict[str, object]) -> None:
-    errors = os.open(FOLDER / f"{os.getpid()}.stderr", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def die(asked: dict[str, object], errors: int) -> None:
     os.dup2(errors, 2)
-    os.close(errors)
     if asked.get("order"):
         (FOLDER / str(os.getpid())).write_text(str(asked["order"]))
     for _ in range(int(str(asked.get("threads", 0)))):
@@ -76,22 +74,24 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         started = time.monotonic()
+        reading, errors = os.pipe()  # no file, whose size may be limited
         pid = os.fork()
         if pid == 0:
-            die(asked)
+            die(asked, errors)
+        os.close(errors)
         status = wait(pid, float(asked.get("deadline_s", 20)))
         seconds = time.monotonic() - started
-        errors = FOLDER / f"{pid}.stderr"
+        with open(reading, encoding="utf-8", errors="replace") as said:  # noqa: PTH123  (a number)
+            text = said.read()
         answer = {
             "pid": pid,
             "status": status,
             "seconds": seconds,
-            "stderr": errors.read_text("utf-8", errors="replace"),
+            "stderr": text,
             "zombies": has_zombies(),
             "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208  (nothing is kept open)
             "maps": Path("/proc/self/maps").read_bytes().count(b"\n"),
         }
-        errors.unlink()
         print(json.dumps(answer), flush=True)
 
 
