@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from dying import PROGRAMS, Death, Home, analyze, run_python
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -177,31 +173,3 @@ print([problem.message for problem in done.problems])
     done = run_python(["-c", program], home, DUMPS=str(home.spool))
     assert done.returncode == 0, done.stderr
     assert "File too large" in done.stdout
-
-
-@pytest.fixture(scope="session")
-def no_malloc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library to preload: whoever allocates on the signal stack ends with status 99."""
-    library = tmp_path_factory.mktemp("preload") / "no_malloc.so"
-    command = ["cc", "-shared", "-fPIC", "-fno-builtin", "-o", library, PROGRAMS / "no_malloc.c"]
-    subprocess.run(command, check=True, timeout=60)
-    return library
-
-
-@pytest.mark.parametrize("way", ["plain", "no-monitor", "on-purpose"])
-def test_the_handler_allocates_nothing(way: str, home: Home, no_malloc: Path) -> None:
-    program = """
-import ctypes, lastwords, os, signal, sys
-done = lastwords.install(product="p", version="1", dump_dir=os.environ["DUMPS"])
-if sys.argv[1] == "no-monitor":
-    os.kill(done.monitor_pid, signal.SIGKILL)
-if sys.argv[1] == "on-purpose":
-    ctypes.PyDLL(None).fail_on_purpose()
-ctypes.string_at(0x10)
-"""
-    done = run_python(["-c", program, way], home, DUMPS=str(home.spool), LD_PRELOAD=str(no_malloc))
-    if way == "on-purpose":
-        assert done.returncode == 99, "the library notices nothing"
-        return
-    assert done.returncode == -signal.SIGSEGV, done.stderr
-    assert home.report().dump.is_file()

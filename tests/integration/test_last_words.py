@@ -1,4 +1,4 @@
-"""What a thread said on stderr before it gave up stands in the report; what it survived does not."""
+"""What a thread said on stderr before it gave up is reported; what it survived is not."""
 
 from __future__ import annotations
 
