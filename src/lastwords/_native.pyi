@@ -15,6 +15,7 @@ __all__ = [
     "error_codes",
     "is_armed",
     "monitor_pid",
+    "note_exit",
     "set_annotation",
 ]
 
@@ -62,8 +63,8 @@ def arm(
         is_quiet: Write nothing to stderr when the process crashes.
         options: Further settings, UTF-8 JSON: `{"capture": {...}, "monitor": {...}}`. The capture's
             are `extra_signals`, `chain_first` and `alternate_stacks`, as in
-            docs/reference/settings.md; the monitor's go into the shared area as they stand
-            (docs/formats/shared-area.md).
+            docs/reference/settings.md, and `session`, the session file to make; the monitor's go
+            into the shared area as they stand (docs/formats/shared-area.md).
 
     Arming again replaces the settings and keeps the monitor. Raises `CoreError`.
     """
@@ -113,6 +114,12 @@ def add_breadcrumb(time_ns: int, message: str, category: str, level: str, data: 
         data: A JSON object of at most 416 bytes, longer ones are left out; empty = none.
 
     Costs one copy into shared memory. Raises `CoreError` when there is no memory for it.
+    """
+
+def note_exit() -> None:
+    """Note that the interpreter finalises: whatever exit status follows was chosen.
+
+    Removes the session file. Does nothing in a forked child, or when not armed.
     """
 
 def after_fork_in_child() -> None:

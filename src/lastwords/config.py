@@ -241,6 +241,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("compress_dumps", _flag, False, "", "Dumps are compressed with zstd (`.dmp.zst`)."),  # noqa: FBT003
     Setting(
+        "report_abnormal_ends", _flag, True, "",  # noqa: FBT003
+        "Ends without a crash are reported too: SIGKILL, the kernel's out-of-memory killer, "
+        "`os._exit()`, other deadly signals, power loss. Not the ones that were asked for.",
+    ),
+    Setting(
         "retry_count", _count(1, 1000), 10, "attempts",
         "Failed deliveries after which a report is no longer tried by itself. It is kept in "
         "`completed/`, marked `given_up`; `lastwords send REPORT_ID` tries again.",
@@ -296,6 +301,7 @@ class Settings:
     max_dump_mb: float
     min_free_mb: float
     compress_dumps: bool
+    report_abnormal_ends: bool
     retry_count: int
     connect_timeout_s: float
     idle_timeout_s: float

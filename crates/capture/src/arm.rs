@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Breadcrumb, Kind};
 use crate::spawn::{self, Plan};
-use crate::{alternate_stack, chain, got, last_words, signals, size_limit, sys};
+use crate::{alternate_stack, chain, exec, got, last_words, life, signals, size_limit, sys};
 
 /// Every code that an [`ArmError`] can carry.
 pub const CODES: &[&str] = &[
@@ -107,8 +107,10 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     ARMED.budget_ms.store(arming.budget_ms, Ordering::Relaxed);
     ARMED.is_quiet.store(arming.is_quiet, Ordering::Relaxed);
     alternate_stack::enable(arming.options.alternate_stacks);
-    if !session.is_armed || session.monitor_path != arming.monitor_path {
-        start_monitor(session, arming.monitor_path)?;
+    let is_other = session.monitor_path != arming.monitor_path || is_other_watch(arming);
+    if !session.is_armed || is_other {
+        let session_file = arming.options.session.as_deref();
+        start_monitor(session, arming.monitor_path, session_file)?;
         ARMED.is_armed.store(true, Ordering::Release);
         last_words::enable();
         session.is_armed = true;
@@ -116,6 +118,13 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     chain::choose(arming.options.chain_first);
     signals::install(on_fatal_signal, &arming.options.extra_signals);
     Ok(ARMED.monitor_pid.load(Ordering::Relaxed))
+}
+
+/// Whether the running monitor watches for the end and is not to, or the other way round. In a
+/// forked child, whose monitor is its parent's, there is nothing to change.
+fn is_other_watch(arming: &Arming<'_>) -> bool {
+    let is_own = ARMED.pid.load(Ordering::Acquire) == sys::getpid();
+    is_own && life::is_watched() != arming.options.session.is_some()
 }
 
 /// Address of glibc's `__abort_msg`: where `assert()`, the heap checks and the stack protector
@@ -146,14 +155,21 @@ fn no_memory(error: &dyn fmt::Display) -> ArmError {
     }
 }
 
-fn start_monitor(session: &mut Session, monitor_path: &str) -> Result<(), ArmError> {
+fn start_monitor(
+    session: &mut Session,
+    monitor_path: &str,
+    session_file: Option<&str>,
+) -> Result<(), ArmError> {
     let kept = kept_plan(monitor_path, session.area.fd);
     let is_kept = kept.is_some();
     let plan = kept.map_or_else(|| new_plan(monitor_path, session.area.fd), Ok)?;
-    let started = launch(&plan, session.area.fd);
+    life::remove_session_file();
+    let session_fd = session_file.and_then(life::make_session_file);
+    let started = launch(&plan, session.area.fd, session_fd);
     let (socket, monitor_pid) = match started {
         Ok(started) => started,
         Err(error) => {
+            life::remove_session_file();
             if let Some(executable) = plan.executable.get().filter(|_| !is_kept) {
                 sys::close(executable);
             }
@@ -171,6 +187,10 @@ fn start_monitor(session: &mut Session, monitor_path: &str) -> Result<(), ArmErr
         ARMED.plan.store(Box::into_raw(Box::new(plan)), Ordering::Release);
     }
     ARMED.pid.store(sys::getpid(), Ordering::Release);
+    life::begin();
+    if session_fd.is_some() {
+        exec::watch();
+    }
     session.monitor_path = monitor_path.to_owned();
     Ok(())
 }
@@ -183,9 +203,9 @@ fn kept_plan(monitor_path: &str, shared_fd: c_int) -> Option<Plan> {
 }
 
 /// Starts a monitor; gives our end of the socket, and its process id.
-fn launch(plan: &Plan, shared_fd: c_int) -> io::Result<(c_int, c_int)> {
+fn launch(plan: &Plan, shared_fd: c_int, session_fd: Option<c_int>) -> io::Result<(c_int, c_int)> {
     let (ours, theirs) = spawn::socket_pair().ok_or_else(io::Error::last_os_error)?;
-    let started = spawn::spawn(plan, theirs, shared_fd);
+    let started = spawn::spawn_watching(plan, theirs, shared_fd, session_fd);
     sys::close(theirs);
     match started {
         Ok(monitor_pid) => Ok((ours, monitor_pid)),
@@ -258,6 +278,7 @@ pub fn disarm() {
         alternate_stack::disable();
         got::uninstall();
         close_socket();
+        life::remove_session_file();
         session.is_armed = false;
         session.monitor_path.clear();
     }
@@ -317,6 +338,7 @@ fn area_of(guard: &mut Option<Session>) -> Result<&Area, ArmError> {
 /// fork must never fail for our sake.
 pub fn after_fork_in_child() {
     alternate_stack::after_fork_in_child();
+    life::after_fork_in_child();
     // A thread that the child does not have may have held the lock at the fork.
     let Ok(mut guard) = SESSION.try_lock() else { return };
     let Some(session) = guard.as_mut().filter(|session| session.is_armed) else { return };

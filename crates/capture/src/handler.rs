@@ -22,7 +22,7 @@ use crate::conversation::{Exchange, Talk};
 use crate::protocol::{Answer, CRASH_MAGIC, CrashRequest, GENERAL_REGISTERS, VERSION};
 use crate::spawn::Plan;
 use crate::sys::Held;
-use crate::{context, on_demand, signals, sys};
+use crate::{context, life, on_demand, signals, sys};
 
 /// What `arm` prepared for the handler.
 pub(crate) struct Armed {
@@ -217,6 +217,7 @@ const NEW_MONITORS: usize = 2;
 /// # Safety
 /// The pointers are the handler's arguments.
 unsafe fn report(tid: c_int, info: *const libc::siginfo_t, context: *const c_void) {
+    life::note_crash();
     // SAFETY: as promised by the caller.
     let request = unsafe { new_request(tid, info, context) };
     on_demand::let_finish();

@@ -21,9 +21,11 @@ mod arm;
 mod chain;
 mod context;
 mod conversation;
+mod exec;
 mod got;
 mod handler;
 mod last_words;
+mod life;
 mod on_demand;
 mod options;
 mod runtimes;
@@ -36,5 +38,6 @@ pub use arm::{
     ArmError, Arming, CODES, add_breadcrumb, after_fork_in_child, arm, disarm, is_armed,
     monitor_pid, set_annotation,
 };
+pub use life::note_exit;
 pub use on_demand::dump;
 pub use options::{ChainFirst, Options, optional_signal};

@@ -36,6 +36,8 @@ pub struct Options {
     pub chain_first: ChainFirst,
     /// Whether threads get alternate signal stacks, so that their stack overflows are reported.
     pub alternate_stacks: bool,
+    /// The session file to make; `None`: how the process ends is not watched.
+    pub session: Option<String>,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             extra_signals: Vec::new(),
             chain_first: ChainFirst::default(),
             alternate_stacks: true,
+            session: None,
         }
     }
 }

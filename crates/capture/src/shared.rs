@@ -14,8 +14,10 @@
 //! | 32 | 32 | u64[4] | private | start and end of the arguments, start and end of the environment; 0 = not known |
 //! | 64 | 8 | u64 | abort_message | address of glibc's `__abort_msg`; 0 = not known |
 //! | 72 | 8 | u64 | throw_table | address of the table of throw rings; 0 = none |
-//! | 80 | 4 | u32 | life | how far the process is: 0 not known, 1 running, 2 exiting by `atexit`, 3 exiting by `os._exit` |
-//! | 84 | 44 | bytes | reserved | for the end of the process |
+//! | 80 | 4 | u32 | life | how far the process is: 0 not known, 1 running, 2 the interpreter finalises, 3 C's `exit()` was called without that, 4 a crash was handed to a monitor, 5 another program was executed |
+//! | 84 | 4 | u32 | is_interpreter | 1 = the main program is Python's own, which always finalises |
+//! | 88 | 4 | u32 | has_forked | 1 = a forked child has run Python |
+//! | 92 | 36 | bytes | reserved | for the end of the process |
 //! | 512 | 2048 | slots | last_words | below |
 //! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}`, and what `options` says for the monitor |
 //! | 266,240 | 256 × 4096 | slots | annotations | below |
@@ -63,11 +65,13 @@
 
 mod area;
 mod breadcrumbs;
+mod life;
 mod reader;
 pub(crate) mod words;
 
 pub(crate) use area::{Area, copy_of_area};
 pub use breadcrumbs::{Breadcrumb, Level};
+pub use life::Life;
 pub use reader::{Annotation, AreaReader, Words};
 pub use words::Source;
 
@@ -75,6 +79,9 @@ const MAGIC: [u8; 8] = *b"LWSHARED";
 const VERSION: u32 = 3;
 const PRIVATE_OFFSET: usize = 32;
 const ABORT_MESSAGE_OFFSET: usize = 64;
+pub(crate) const LIFE_OFFSET: usize = 80;
+pub(crate) const INTERPRETER_OFFSET: usize = 84;
+pub(crate) const FORKED_OFFSET: usize = 88;
 const WORDS_OFFSET: usize = 512;
 const WORDS_SLOT_SIZE: usize = 1024;
 const WORDS_SLOTS: usize = 2;

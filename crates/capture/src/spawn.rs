@@ -18,6 +18,8 @@ use crate::sys::{self, Held};
 pub const MONITOR_SOCKET_FD: c_int = 3;
 /// Descriptor of the shared area in the monitor.
 pub const MONITOR_SHARED_FD: c_int = 4;
+/// Descriptor of the session file in the monitor that watches from the start; closed in others.
+pub const MONITOR_SESSION_FD: c_int = 5;
 /// Descriptors of ours stay at or above this number, out of the way of programs that expect
 /// the low ones, and of the fixed numbers above.
 pub(crate) const LOWEST_FD: c_int = 64;
@@ -85,6 +87,7 @@ struct Launch<'a> {
     plan: &'a Plan,
     socket: c_int,
     shared_fd: c_int,
+    session_fd: Option<c_int>,
     monitor_pid: c_int,
     error: c_int,
 }
@@ -94,8 +97,18 @@ struct Launch<'a> {
 ///
 /// Async-signal-safe. Takes about 0.5 ms, until the exec.
 pub(crate) fn spawn(plan: &Plan, socket: c_int, shared_fd: c_int) -> Result<c_int, c_int> {
+    spawn_watching(plan, socket, shared_fd, None)
+}
+
+/// As [`spawn`]; the monitor also gets the session file, and so watches for the process's end.
+pub(crate) fn spawn_watching(
+    plan: &Plan,
+    socket: c_int,
+    shared_fd: c_int,
+    session_fd: Option<c_int>,
+) -> Result<c_int, c_int> {
     let errno = sys::errno();
-    let mut launch = Launch { plan, socket, shared_fd, monitor_pid: -1, error: 0 };
+    let mut launch = Launch { plan, socket, shared_fd, session_fd, monitor_pid: -1, error: 0 };
     let mut mask = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: both sets are valid places; blocking signals in this thread keeps handlers of the
     // host from running in the children while they share its memory.
@@ -160,6 +173,10 @@ extern "C" fn second_child(argument: *mut c_void) -> c_int {
         }
         libc::dup2(socket, MONITOR_SOCKET_FD);
         libc::dup2(shared_fd, MONITOR_SHARED_FD);
+        match (*launch).session_fd {
+            Some(session_fd) => libc::dup2(session_fd, MONITOR_SESSION_FD),
+            None => libc::close(MONITOR_SESSION_FD),
+        };
         let arguments = [c"lastwords-monitor".as_ptr(), std::ptr::null()];
         let environment: [*const c_char; 1] = [std::ptr::null()];
         if let Some(executable) = plan.executable.get() {

@@ -23,7 +23,21 @@ impl Document {
     /// What is known before the process was looked at; `sdk` are the fields that the SDK
     /// prepared, of which the monitor's own ones win.
     pub(crate) fn new(request: &CrashRequest, id: [u8; 16], sdk: Value) -> Self {
-        let mut document = first_facts(request, id);
+        let mechanism = first_mechanism(request.signal());
+        let process = json!({"pid": request.pid, "tid": request.tid});
+        Self::about(mechanism, process, request.time_ns, id, sdk)
+    }
+
+    /// A document about something else than a crash.
+    pub(crate) fn about(
+        mechanism: Value,
+        process: Value,
+        time_ns: u64,
+        id: [u8; 16],
+        sdk: Value,
+    ) -> Self {
+        let mut document = first_facts(time_ns, id);
+        merge(&mut document, json!({"mechanism": mechanism, "process": process}));
         merge(&mut document, sdk);
         let Value::Object(fields) = document else { return Self { fields: Map::new() } };
         Self { fields }
@@ -72,14 +86,12 @@ impl Document {
     }
 }
 
-fn first_facts(request: &CrashRequest, id: [u8; 16]) -> Value {
+fn first_facts(time_ns: u64, id: [u8; 16]) -> Value {
     let (_, os_version) = uname();
     json!({
         "schema": 1,
         "report_id": uuid_text(id),
-        "created": time_text(request.time_ns),
-        "mechanism": first_mechanism(request.signal()),
-        "process": {"pid": request.pid, "tid": request.tid},
+        "created": time_text(time_ns),
         "system": {"os": "Linux", "os_version": os_version, "arch": std::env::consts::ARCH},
         "annotations": {},
         "exception": null,

@@ -27,11 +27,16 @@ pub mod write;
 mod callback;
 mod document;
 mod dumps;
+mod end_report;
+mod end_watch;
+mod ends;
+mod extras;
 mod last_words;
 mod paths;
 mod ranges;
 mod retry;
 mod scrub;
+mod session;
 mod signal_names;
 mod time;
 mod uuid;
@@ -42,7 +47,7 @@ use std::process::ExitCode;
 #[must_use]
 pub fn run() -> ExitCode {
     match watch::Watch::from_inherited() {
-        Ok(watch) => {
+        Ok(mut watch) => {
             watch.run();
             ExitCode::SUCCESS
         }

@@ -7,15 +7,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lastwords_capture::protocol::CrashRequest;
-use lastwords_capture::shared::{Annotation, AreaReader, Breadcrumb};
+use lastwords_capture::shared::{Annotation, AreaReader};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::document::{
-    Document, annotation_value, attachment_document, breadcrumb_document, overflow_document,
-    signal_document,
-};
+use crate::document::{Document, annotation_value, overflow_document, signal_document};
 use crate::dumps::Event;
+use crate::extras;
 use crate::last_words;
 use crate::order::Order;
 use crate::os::linux::{Hints, LinuxSnapshot};
@@ -172,12 +170,16 @@ impl Report {
         what: &str,
     ) -> Finished {
         let annotations = area.annotations();
-        self.note_annotations(&annotations);
-        self.note_breadcrumbs(&area.breadcrumbs());
+        extras::note_annotations(&annotations, &mut self.document, &mut self.soft_errors);
+        let crumbs = area.breadcrumbs();
+        self.breadcrumbs =
+            extras::note_breadcrumbs(&crumbs, &mut self.document, &mut self.soft_errors);
         let room = self.document.to_bytes().len().saturating_add(ROOM_FOR_SOFT_ERRORS);
         self.entry.reserve("report.json", room);
         let dumps = self.dump(request, area, socket, &annotations);
-        self.attach();
+        let paths = std::mem::take(&mut self.attachments);
+        let list = extras::attach(paths, &self.entry, self.deadline, &mut self.soft_errors);
+        self.document.set("attachments", list);
         self.document.set("soft_errors", self.soft_errors.to_json());
         // Once more: without it, a dump that was written would not be known.
         let saved = self.save().or_else(|_| self.save());
@@ -199,29 +201,6 @@ impl Report {
                 path: Some(unfinished),
                 dumps,
             },
-        }
-    }
-
-    fn note_annotations(&mut self, annotations: &[Annotation]) {
-        for annotation in annotations {
-            self.document.set_in("annotations", &annotation.key, annotation_value(annotation));
-            let place = || format!("annotation {}", annotation.key);
-            if annotation.is_cut {
-                self.soft_errors.add("annotation_cut", place(), "longer than 3,900 bytes");
-            }
-            if annotation.is_torn {
-                self.soft_errors.add("annotation_torn", place(), "it was being written");
-            }
-        }
-    }
-
-    fn note_breadcrumbs(&mut self, breadcrumbs: &[Breadcrumb]) {
-        self.breadcrumbs = breadcrumbs.iter().map(breadcrumb_document).collect();
-        self.document.set("breadcrumbs", Value::Array(self.breadcrumbs.clone()));
-        let torn = breadcrumbs.iter().filter(|crumb| crumb.is_torn).count();
-        if torn > 0 {
-            let message = format!("{torn} were being written");
-            self.soft_errors.add("breadcrumb_torn", "breadcrumbs", message);
         }
     }
 
@@ -288,20 +267,5 @@ impl Report {
                 self.soft_errors.add("last_words_torn", "shared area", "they were being written");
             }
         }
-    }
-
-    fn attach(&mut self) {
-        let mut list = Vec::new();
-        for path in std::mem::take(&mut self.attachments) {
-            let place = path.display().to_string();
-            if self.deadline.is_some_and(|at| Instant::now() >= at) {
-                self.soft_errors.add("budget_spent", place, "no time was left to copy it");
-                continue;
-            }
-            let copied = self.entry.attach(&path);
-            let copied = self.soft_errors.keep(copied, "attachment_not_copied", place);
-            list.extend(copied.map(|attachment| attachment_document(&attachment)));
-        }
-        self.document.set("attachments", Value::Array(list));
     }
 }

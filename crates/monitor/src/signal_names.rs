@@ -1,4 +1,4 @@
-//! Names of the fatal signals and of their codes (`asm-generic/siginfo.h`, Linux).
+//! Names of the signals that end a process, and of the codes of faults (`asm-generic/siginfo.h`, Linux).
 
 /// Name of a signal number.
 pub(crate) fn signal_name(signal: i32) -> &'static str {
@@ -10,9 +10,29 @@ pub(crate) fn signal_name(signal: i32) -> &'static str {
         libc::SIGABRT => "SIGABRT",
         libc::SIGTRAP => "SIGTRAP",
         libc::SIGSYS => "SIGSYS",
+        other => other_name(other),
+    }
+}
+
+/// Names of the signals that are no faults but end a process by default (signal(7)).
+fn other_name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
         libc::SIGQUIT => "SIGQUIT",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGSTKFLT => "SIGSTKFLT",
         libc::SIGXCPU => "SIGXCPU",
         libc::SIGXFSZ => "SIGXFSZ",
+        libc::SIGVTALRM => "SIGVTALRM",
+        libc::SIGPROF => "SIGPROF",
+        libc::SIGIO => "SIGIO",
+        libc::SIGPWR => "SIGPWR",
         _ => "unknown signal",
     }
 }

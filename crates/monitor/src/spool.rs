@@ -106,6 +106,11 @@ impl Entry {
         fs::remove_dir(self.path("")).ok();
     }
 
+    /// Gives the report up, and removes what was written of it.
+    pub fn remove_all(self) {
+        fs::remove_dir_all(self.path("")).ok();
+    }
+
     /// Copies the end of a file into `attachments/`. Only regular files; never waits.
     ///
     /// # Errors

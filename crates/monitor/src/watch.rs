@@ -10,14 +10,17 @@ use lastwords_capture::protocol::{
 };
 use lastwords_capture::shared::AreaReader;
 
+use crate::end_watch::{EndWatch, Lost};
 use crate::os::linux::sys;
 use crate::report::{self, Finished};
+use crate::session::Session;
 use crate::{on_demand, spool};
 
 /// Descriptors that `lastwords-capture` hands over (its `spawn.rs`).
 const SOCKET_FD: i32 = 3;
 const SHARED_FD: i32 = 4;
-const FIRST_OTHER_FD: u32 = 5;
+const SESSION_FD: i32 = 5;
+const FIRST_OTHER_FD: u32 = 6;
 /// How long an order may follow its request.
 const ORDER_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -28,12 +31,19 @@ pub struct Watch {
     area: AreaReader,
     pid: i32,
     process: Option<OwnedFd>,
+    /// Only the monitor that watches from the start tells of abnormal ends.
+    ends: Option<EndWatch>,
+    /// The host has closed its end of the socket, and lives on.
+    is_socket_closed: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
     Crash(Box<CrashRequest>),
+    Goodbye,
+    SocketClosed,
     End,
+    Shutdown,
     Unknown,
 }
 
@@ -45,18 +55,21 @@ impl Watch {
     pub fn from_inherited() -> io::Result<Self> {
         let socket = sys::inherited(SOCKET_FD)?;
         let area = AreaReader::new(File::from(sys::inherited(SHARED_FD)?))?;
+        // Before anything is opened that could get its number.
+        let session = Session::from_inherited(SESSION_FD);
         let pid = sys::peer_pid(&socket)?;
         sys::clean_start(FIRST_OTHER_FD);
         // Without a pidfd the end of the process is still seen: its socket closes.
         let process = sys::pidfd_open(pid).ok();
-        Ok(Self { socket, area, pid, process })
+        let ends = session.map(|session| EndWatch::begin(session, pid, &area));
+        Ok(Self { socket, area, pid, process, ends, is_socket_closed: false })
     }
 
     /// Watches until the process ends or says goodbye. Sleeps in between: no timer, no polling.
-    pub fn run(&self) {
+    pub fn run(&mut self) {
         loop {
-            match self.next_event() {
-                Ok(Event::Crash(request)) => {
+            match self.next_event().unwrap_or(Event::End) {
+                Event::Crash(request) => {
                     self.on_crash(&request);
                     // A thread that did not stop in time would stop later, for ever. It cannot
                     // be let go while it runs, except by our end; the handler starts another
@@ -65,30 +78,84 @@ impl Watch {
                         return;
                     }
                 }
-                Ok(Event::Unknown) => {}
-                Ok(Event::End) | Err(_) => return,
+                Event::Unknown => {}
+                Event::Shutdown => {
+                    if let Some(ends) = &mut self.ends {
+                        ends.note_shutdown();
+                    }
+                }
+                Event::SocketClosed if self.is_alive_without_socket() => {
+                    self.is_socket_closed = true;
+                }
+                Event::Goodbye => return self.say_nothing(),
+                Event::SocketClosed | Event::End => return self.on_end(),
             }
         }
     }
 
     fn next_event(&self) -> io::Result<Event> {
-        let mut fds = vec![self.socket.as_raw_fd()];
-        fds.extend(self.process.as_ref().map(AsRawFd::as_raw_fd));
+        let socket = (!self.is_socket_closed).then(|| self.socket.as_raw_fd());
+        let process = self.process.as_ref().map(AsRawFd::as_raw_fd);
+        let shutdown = self.ends.as_ref().and_then(EndWatch::shutdown_fd);
+        // A negative number is passed over (poll(2)).
+        let fds = [socket, process, shutdown].map(|fd| fd.unwrap_or(-1));
         let ready = sys::wait_readable(&fds, -1)?;
-        if ready.first() != Some(&true) {
-            return Ok(Event::End);
+        let [is_told, has_ended, is_shutdown] = ready.as_slice() else { return Ok(Event::End) };
+        if *is_told {
+            return Ok(self.receive());
         }
+        Ok(match (has_ended, is_shutdown) {
+            (true, _) => Event::End,
+            (false, true) => Event::Shutdown,
+            (false, false) => Event::Unknown,
+        })
+    }
+
+    fn receive(&self) -> Event {
         let mut message = [0; REQUEST_SIZE];
-        let length = match sys::receive_before(&self.socket, &mut message, None) {
-            Ok(length) => length,
-            Err(_) => return Ok(Event::End),
+        let Ok(length) = sys::receive_before(&self.socket, &mut message, None) else {
+            return Event::SocketClosed;
         };
         if message.get(..length) == Some(&GOODBYE) {
-            return Ok(Event::End);
+            return Event::Goodbye;
         }
         let request = (length == REQUEST_SIZE).then(|| CrashRequest::from_bytes(&message));
         let request = request.flatten().filter(|request| request.pid == self.pid);
-        Ok(request.map_or(Event::Unknown, |request| Event::Crash(Box::new(request))))
+        request.map_or(Event::Unknown, |request| Event::Crash(Box::new(request)))
+    }
+
+    /// Whether the program goes on although it has closed its descriptors; then only its end is
+    /// still to be seen here.
+    fn is_alive_without_socket(&mut self) -> bool {
+        let has_process = self.process.is_some();
+        let Some(ends) = &mut self.ends else { return false };
+        match ends.on_socket_closed(self.pid, &self.area) {
+            Lost::Descriptors => has_process,
+            Lost::Program => {
+                ends.say_nothing();
+                false
+            }
+            Lost::Process => false,
+        }
+    }
+
+    fn on_end(&mut self) {
+        let has_heir = self.area.has_forked() || !self.is_at_end();
+        if let Some(ends) = &mut self.ends {
+            ends.on_end(self.pid, self.process.as_ref(), &self.area, has_heir);
+        }
+    }
+
+    /// Whether nobody holds the other end of the socket.
+    fn is_at_end(&self) -> bool {
+        let ready = sys::wait_readable(&[self.socket.as_raw_fd()], 0);
+        ready.is_ok_and(|ready| ready.contains(&true)) && self.receive() == Event::SocketClosed
+    }
+
+    fn say_nothing(&mut self) {
+        if let Some(ends) = &mut self.ends {
+            ends.say_nothing();
+        }
     }
 
     fn on_crash(&self, request: &CrashRequest) {

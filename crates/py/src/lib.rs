@@ -195,6 +195,12 @@ fn add_breadcrumb(
     })
 }
 
+/// Note that the interpreter finalises: whatever exit status follows was chosen.
+#[pyfunction]
+fn note_exit() {
+    lastwords_capture::note_exit();
+}
+
 /// Detach a forked child from its parent's annotations and monitor.
 #[pyfunction]
 fn after_fork_in_child() -> PyResult<()> {
@@ -217,6 +223,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_annotation, module)?)?;
     module.add_function(wrap_pyfunction!(add_breadcrumb, module)?)?;
     module.add_function(wrap_pyfunction!(dump, module)?)?;
+    module.add_function(wrap_pyfunction!(note_exit, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     Ok(())
 }

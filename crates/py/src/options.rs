@@ -41,6 +41,10 @@ fn capture_options(given: &Map<String, Value>) -> Result<Options, String> {
             "alternate_stacks" => {
                 options.alternate_stacks = value.as_bool().ok_or_else(|| wrong("a boolean"))?
             }
+            "session" => {
+                let path = value.as_str().ok_or_else(|| wrong("a path"))?;
+                options.session = Some(path.to_owned());
+            }
             _ => return Err(format!("options: there is no capture option {key:?}")),
         }
     }

@@ -10,6 +10,7 @@ import click
 
 from lastwords.cli.render.clean import clean
 from lastwords.config import state_dir
+from lastwords.spool.sessions import recover_sessions
 from lastwords.spool.spool import Spool
 
 if TYPE_CHECKING:
@@ -29,9 +30,18 @@ __all__ = [
 def open_spools(dump_dir: str | None) -> list[Spool]:
     """Return the spool that was named, or all spools of this user; empty when there is none.
 
+    Processes that ended unseen are told of by this: each gets its report.
+
     Raises:
         SpoolError: The one that was named is not there.
     """
+    spools = _spools(dump_dir)
+    for spool in spools:
+        recover_sessions(spool)
+    return spools
+
+
+def _spools(dump_dir: str | None) -> list[Spool]:
     if dump_dir is not None:
         return [Spool(dump_dir, make=False)]
     root = Path(state_dir())

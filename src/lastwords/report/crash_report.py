@@ -19,8 +19,10 @@ __all__ = [
     "AttachedFile",
     "Breadcrumb",
     "CaptureInfo",
+    "CppException",
     "CrashReport",
     "DumpFile",
+    "EndInfo",
     "ExceptionFrame",
     "ExceptionInfo",
     "LastWords",
@@ -89,11 +91,40 @@ class LastWords:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CppException:
+    """The C++ exception of which `std::terminate` died.
+
+    `frames` are the addresses of its throw site, innermost first, as hexadecimal text.
+    """
+
+    type: str | None = field(default=None, metadata=_PUBLIC)
+    what: str | None = field(default=None, metadata=_PROTECTED)
+    frames: tuple[str, ...] = field(default=(), metadata=_PUBLIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndInfo:
+    """How a process ended that left no crash report.
+
+    `cause` is `sigkill`, `oom_kill`, `os_exit`, `signal`, `power_loss`, `killed_with_monitor` or
+    `unknown`; `certainty` is `known`, `likely` or `unknown`; `signal` is a number. The lines of
+    `evidence` say why.
+    """
+
+    cause: str | None = field(default=None, metadata=_PUBLIC)
+    certainty: str | None = field(default=None, metadata=_PUBLIC)
+    exit_code: int | None = field(default=None, metadata=_PUBLIC)
+    signal: int | None = field(default=None, metadata=_PUBLIC)
+    evidence: tuple[str, ...] = field(default=(), metadata=_PUBLIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanism:
     """Which detector caught it.
 
-    `type` is `signal`, `python_exception`, `thread_exception` or `unraisable_exception`; readers
-    keep what they do not know.
+    `type` is `signal`, `python_exception`, `thread_exception`, `unraisable_exception`,
+    `abnormal_end` or `requested` (a dump that somebody asked for); readers keep what they do not
+    know.
     """
 
     type: str | None = field(default=None, metadata=_PUBLIC)
@@ -103,6 +134,8 @@ class Mechanism:
     last_words: LastWords | None = field(default=None, metadata=_PUBLIC)
     stack_overflow: StackOverflow | None = field(default=None, metadata=_PUBLIC)
     signal: SignalInfo | None = field(default=None, metadata=_PUBLIC)
+    cpp_exception: CppException | None = field(default=None, metadata=_PUBLIC)
+    end: EndInfo | None = field(default=None, metadata=_PUBLIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +187,20 @@ class ExceptionInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpFile:
-    """The minidump beside the document."""
+    """A minidump beside the document.
+
+    `flags` are the `MINIDUMP_TYPE` bits of a custom dump; `is_cut` says that something was left out
+    for size or space; `compression` is `zstd` or `None`; `stopped_ms` is how long the process stood
+    still for it.
+    """
 
     file: str | None = field(default=None, metadata=_PUBLIC)
     size_bytes: int | None = field(default=None, metadata=_PUBLIC)
     kind: str | None = field(default=None, metadata=_PUBLIC)
+    flags: int | None = field(default=None, metadata=_PUBLIC)
+    is_cut: bool | None = field(default=None, metadata=_PUBLIC)
+    compression: str | None = field(default=None, metadata=_PUBLIC)
+    stopped_ms: float | None = field(default=None, metadata=_PUBLIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +256,7 @@ class CrashReport:
     breadcrumbs: tuple[Breadcrumb, ...] = field(default=(), metadata=_PROTECTED)
     exception: ExceptionInfo | None = field(default=None, metadata=_PROTECTED)
     dump: DumpFile | None = field(default=None, metadata=_PUBLIC)
+    dumps: tuple[DumpFile, ...] = field(default=(), metadata=_PUBLIC)
     attachments: tuple[AttachedFile, ...] = field(default=(), metadata=_PROTECTED)
     capture: CaptureInfo | None = field(default=None, metadata=_PUBLIC)
     soft_errors: tuple[SoftError, ...] = field(default=(), metadata=_PUBLIC)
@@ -273,7 +316,8 @@ def _decode(
         return _decode_annotations(value, path, problems)
     if is_dataclass(hint):
         return _decode_object(hint, value, path, problems)
-    is_fitting = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+    expected = (int, float) if hint is float else hint
+    is_fitting = isinstance(value, expected) and (hint is bool or not isinstance(value, bool))
     return value if is_fitting else _malformed(hint.__name__, value, path, problems)
 
 

@@ -39,6 +39,7 @@ def _keep_house(settings: Settings, spool_dir: str, client_id: str) -> None:
     try:
         from lastwords.spool.prune import prune
         from lastwords.spool.recover import recover
+        from lastwords.spool.sessions import recover_sessions
         from lastwords.spool.spool import Spool
 
         spool = Spool(spool_dir)
@@ -51,6 +52,8 @@ def _keep_house(settings: Settings, spool_dir: str, client_id: str) -> None:
             fallback["url"] = settings.url
         for report_id in recover(spool, fallback=fallback):
             log("info", "recovered crash report %s of a process that has died", report_id)
+        for report_id in recover_sessions(spool):
+            log("warning", "a process ended unseen: report %s", report_id)
         result = prune(
             spool, max_bytes=int(settings.max_spool_mb * 1e6), keep_days=settings.keep_days
         )

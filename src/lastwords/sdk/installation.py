@@ -11,9 +11,11 @@ from lastwords.report.json_text import json_text
 from lastwords.sdk import native, problems
 from lastwords.sdk.annotations import push_annotations
 from lastwords.sdk.breadcrumbs import push_breadcrumbs
+from lastwords.sdk.exits import note_exit_of_worker, note_exits
 from lastwords.sdk.hooks import HOOK_NAMES, Hooks
 from lastwords.sdk.options import ignored_signals
 from lastwords.sdk.python_report import PythonReporter, base_document
+from lastwords.spool.session_files import has_dead_sessions
 from lastwords.spool.writer import client_id, ensure_spool, has_reports, new_report_id
 
 TYPE_CHECKING = False
@@ -72,6 +74,7 @@ class _State:
         self.hooks: Hooks | None = None
         self.reporter: PythonReporter | None = None
         self.has_fork_hook = False
+        self.exit_mark_pid: int | None = None
         self.has_kept_house = False
 
 
@@ -211,14 +214,24 @@ def _arm(settings: Settings, installation: Installation, spool_dir: str) -> None
         push_breadcrumbs()
     except CaptureError as error:
         installation.problems.append(error)
-    if not _state.has_fork_hook and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
-        _state.has_fork_hook = True
-    if not _state.has_kept_house and has_reports(spool_dir):
+    _add_process_hooks()
+    if not _state.has_kept_house and (has_reports(spool_dir) or has_dead_sessions(spool_dir)):
         from lastwords.sdk.housekeeping import start_housekeeping
 
         start_housekeeping(settings, spool_dir, installation.client_id)
         _state.has_kept_house = True
+
+
+def _add_process_hooks() -> None:
+    """Hear of forks and of the end; a forked child inherits what its parent has added."""
+    if not _state.has_fork_hook and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+        _state.has_fork_hook = True
+    if _state.exit_mark_pid is None:
+        note_exits()
+    if _state.exit_mark_pid != os.getpid():
+        note_exit_of_worker()
+        _state.exit_mark_pid = os.getpid()
 
 
 def _after_fork() -> None:

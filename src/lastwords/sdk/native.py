@@ -22,6 +22,7 @@ __all__ = [
     "disarm",
     "dump",
     "find_monitor",
+    "note_exit",
     "set_annotation",
 ]
 
@@ -95,7 +96,7 @@ def arm(settings: Settings, spool_dir: str, report_base: str) -> int:
             attachments=list(settings.attachments),
             budget_ms=int(settings.budget_s * 1000),
             is_quiet=settings.quiet,
-            options=options_json(settings),
+            options=options_json(settings, spool_dir),
         )
     except Exception as error:  # CoreError, or whatever a broken build raises
         raise CaptureError(
@@ -187,6 +188,15 @@ def add_breadcrumb(crumb: tuple[int, str, str, str, str]) -> bool:
     except Exception:  # noqa: BLE001  (SDK border)
         return False
     return False
+
+
+def note_exit() -> None:
+    """Note that the interpreter finalises; never raises."""
+    if _armed:
+        try:
+            _armed[0].note_exit()
+        except Exception:  # noqa: BLE001  (SDK border)
+            return
 
 
 def after_fork() -> None:

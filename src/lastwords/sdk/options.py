@@ -5,13 +5,17 @@ from __future__ import annotations
 from lastwords.config import Settings
 from lastwords.errors import SettingsError
 from lastwords.report.json_text import json_text
+from lastwords.spool.session_files import new_session_path
 
 __all__ = ["ignored_signals", "options_json"]
 
 
-def options_json(settings: Settings) -> bytes:
+def options_json(settings: Settings, spool_dir: str) -> bytes:
     """Return `{"capture": {...}, "monitor": {...}}` for `_native.arm`."""
-    options = {"capture": _capture_options(settings), "monitor": _monitor_options(settings)}
+    options = {
+        "capture": _capture_options(settings, spool_dir),
+        "monitor": _monitor_options(settings),
+    }
     return json_text(options).encode("ascii")
 
 
@@ -31,13 +35,16 @@ def ignored_signals(settings: Settings) -> list[SettingsError]:
     return found
 
 
-def _capture_options(settings: Settings) -> dict[str, object]:
+def _capture_options(settings: Settings, spool_dir: str) -> dict[str, object]:
     """What the handler inside this process needs (`crates/capture/src/options.rs`)."""
-    return {
+    options: dict[str, object] = {
         "extra_signals": list(settings.extra_signals),
         "chain_first": settings.chain_first,
         "alternate_stacks": settings.alternate_stacks,
     }
+    if settings.report_abnormal_ends:
+        options["session"] = new_session_path(spool_dir)
+    return options
 
 
 def _monitor_options(settings: Settings) -> dict[str, object]:

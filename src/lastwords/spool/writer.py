@@ -14,6 +14,7 @@ from lastwords.errors import SpoolError
 
 __all__ = [
     "ATTACHMENT_LIMIT_BYTES",
+    "SESSIONS",
     "STATES",
     "ReportWriter",
     "client_id",
@@ -28,6 +29,9 @@ __all__ = [
 
 STATES = ("new", "pending", "completed")
 """The stages of a report's life; each is a directory of the spool."""
+
+SESSIONS = "sessions"
+"""Directory of the spool with a file for each process that is watched."""
 
 ATTACHMENT_LIMIT_BYTES = 1024 * 1024
 """Of longer files the last MiB is kept."""
@@ -81,7 +85,7 @@ def ensure_spool(directory: str) -> None:
     """
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        for state in STATES:
+        for state in (*STATES, SESSIONS):
             path = os.path.join(directory, state)
             try:
                 os.mkdir(path, 0o700)
@@ -189,6 +193,7 @@ class ReportWriter:
 
     Args:
         directory: A spool for which `ensure_spool()` has been called.
+        report_id: Its id; a new one when `None`.
 
     Attributes:
         report_id: Its id.
@@ -197,10 +202,10 @@ class ReportWriter:
 
     __slots__ = ("_directory", "_names", "path", "report_id")
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, report_id: str | None = None) -> None:
         self._directory = directory
         self._names: set[str] = set()
-        self.report_id = new_report_id()
+        self.report_id = report_id or new_report_id()
         self.path = os.path.join(directory, "new", self.report_id)
         try:
             os.mkdir(self.path, 0o700)

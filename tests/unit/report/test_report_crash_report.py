@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from lastwords.report import crash_report
 from lastwords.report.crash_report import CrashReport, SoftError, protected_fields
 
+DUMP = {
+    "file": "dump.dmp", "size_bytes": 4, "kind": "custom", "flags": 6182, "is_cut": False,
+    "compression": "zstd", "stopped_ms": 1.5,
+}  # fmt: skip
 DOCUMENT = {
     "schema": 1,
     "report_id": "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9",
@@ -26,6 +30,10 @@ DOCUMENT = {
         "stack_overflow": {"stack_bytes": 8192, "limit_bytes": None},
         "signal": {"number": 11, "name": "SIGSEGV", "code": 1, "code_name": "SEGV_MAPERR",
                    "address": "0x0000000000000000", "access": "write"},
+        "cpp_exception": {"type": "std::runtime_error", "what": "w",
+                          "frames": ["0x0000000000000010"]},
+        "end": {"cause": "sigkill", "certainty": "known", "exit_code": None, "signal": 9,
+                "evidence": ["e"]},
     },
     "process": {"pid": 1, "tid": 2, "executable": "/p", "python_version": "3.11.7",
                 "start_time": None},
@@ -41,7 +49,8 @@ DOCUMENT = {
                   "frames": [], "cause": None, "context": None},
         "context": None,
     },
-    "dump": {"file": "dump.dmp", "size_bytes": 4, "kind": "mini"},
+    "dump": DUMP,
+    "dumps": [DUMP],
     "attachments": [{"name": "a", "file": "attachments/a", "size_bytes": 1, "is_cut": False}],
     "capture": {"threads": "ptrace", "memory": "proc_mem"},
     "soft_errors": [{"code": "c", "where": "w", "message": "m"}],

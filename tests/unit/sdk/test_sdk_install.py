@@ -46,7 +46,10 @@ def test_everything_is_armed(core: object, home: Path) -> None:
     assert arguments["budget_ms"] == 10_000
     assert arguments["is_quiet"] is False
     capture = {"extra_signals": [], "chain_first": "auto", "alternate_stacks": True}
-    assert json.loads(arguments["options"]) == {"capture": capture, "monitor": {}}
+    options = json.loads(arguments["options"])
+    session = Path(options["capture"].pop("session"))
+    assert session.parent == home / "spool" / "sessions"
+    assert options == {"capture": capture, "monitor": {}}
     base = json.loads(arguments["report_base"])
     assert base["product"] == "p"
     assert base["url"] == "http://h/submit"

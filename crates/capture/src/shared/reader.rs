@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::{
-    ABORT_MESSAGE_OFFSET, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC, PRIVATE_OFFSET,
-    SLOT_COUNT, SLOT_KEY, SLOT_VALUE, Source, VALUE_SIZE, VERSION, WORDS_OFFSET, WORDS_SLOT_SIZE,
-    WORDS_SLOTS, WORDS_TEXT, WORDS_TEXT_SIZE, slot_offset,
+    ABORT_MESSAGE_OFFSET, CONFIG_OFFSET, CONFIG_SIZE, FORKED_OFFSET, INTERPRETER_OFFSET, KEY_SIZE,
+    Kind, LIFE_OFFSET, Life, MAGIC, PRIVATE_OFFSET, SLOT_COUNT, SLOT_KEY, SLOT_VALUE, Source,
+    VALUE_SIZE, VERSION, WORDS_OFFSET, WORDS_SLOT_SIZE, WORDS_SLOTS, WORDS_TEXT, WORDS_TEXT_SIZE,
+    slot_offset,
 };
 
 /// One annotation as the monitor reads it.
@@ -80,6 +81,36 @@ impl AreaReader {
     #[must_use]
     pub fn abort_message(&self) -> Option<u64> {
         self.read(ABORT_MESSAGE_OFFSET).ok().map(u64::from_ne_bytes).filter(|address| *address != 0)
+    }
+
+    /// How far the process got.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        Life::from_code(self.word(LIFE_OFFSET))
+    }
+
+    /// Whether the main program is Python's own.
+    #[must_use]
+    pub fn is_interpreter(&self) -> bool {
+        self.word(INTERPRETER_OFFSET) == 1
+    }
+
+    /// Whether a forked child of the process has run Python.
+    #[must_use]
+    pub fn has_forked(&self) -> bool {
+        self.word(FORKED_OFFSET) == 1
+    }
+
+    fn word(&self, offset: usize) -> u32 {
+        self.read(offset).map_or(0, u32::from_ne_bytes)
+    }
+
+    /// Inode of the memory file, by which its mapping is known in `/proc/PID/maps`.
+    ///
+    /// # Errors
+    /// What `fstat` says.
+    pub fn inode(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.ino())
     }
 
     /// Where the process's arguments and environment stand, as it knew at its start.

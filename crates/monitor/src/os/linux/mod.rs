@@ -6,6 +6,7 @@ mod clone;
 mod dso;
 mod elf;
 mod elf_symbols;
+pub(crate) mod ends;
 mod frozen;
 mod handles;
 mod kernel_stacks;

@@ -95,6 +95,38 @@ pub(crate) fn number(fields: &[String], field: usize) -> Option<u64> {
     fields.get(field.checked_sub(3)?)?.parse().ok()
 }
 
+/// The fields of `/proc/PID/stat` that tell whether a process is still the same, and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// The process.
+    pub(crate) pid: i32,
+    /// Start in clock ticks since the machine's start: field 22.
+    pub(crate) start_ticks: u64,
+    /// Bytes of its address space: field 23.
+    pub(crate) memory_bytes: u64,
+    /// Its exit status as `wait` gives it, 0 for those who may not read it: field 52.
+    pub(crate) exit_code: i32,
+}
+
+impl Stat {
+    pub(crate) fn read(pid: i32) -> io::Result<Self> {
+        let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
+        let exit_code = fields.get(49).and_then(|field| field.parse().ok());
+        Ok(Self {
+            pid,
+            start_ticks: number(&fields, 22).unwrap_or(0),
+            memory_bytes: number(&fields, 23).unwrap_or(0),
+            exit_code: exit_code.unwrap_or(0),
+        })
+    }
+
+    /// Whether it has given its memory back, which comes before its descriptors close: it ends, or
+    /// has ended.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.memory_bytes == 0
+    }
+}
+
 /// The state letter of a thread; `None` when it is gone.
 pub(crate) fn thread_state(pid: i32, tid: i32) -> Option<char> {
     stat_fields(&format!("/proc/{pid}/task/{tid}/stat")).ok()?.first()?.chars().next()
