@@ -52,10 +52,14 @@ const LACKS: &[(&str, &[u32])] = &[
 ];
 
 /// The kind as our own writer names it in its metadata; else what the header's flags say.
-pub(crate) fn to_json(dump: &Minidump<'_, &[u8]>, metadata: Option<&Value>) -> Value {
+pub(crate) fn to_json(
+    dump: &Minidump<'_, &[u8]>,
+    metadata: Option<&Value>,
+    of_writer: Option<&Value>,
+) -> Value {
     let flags = flags_of(dump);
-    let own = metadata.and_then(|metadata| metadata.get("dump"));
-    let said = own.and_then(|own| own.get("kind")).filter(|kind| kind.is_string());
+    let said = metadata.and_then(|metadata| metadata.get("dump_kind"));
+    let said = said.filter(|kind| kind.is_string());
     let names = FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name);
     let seconds = dump.header.time_date_stamp;
     json!({
@@ -64,9 +68,16 @@ pub(crate) fn to_json(dump: &Minidump<'_, &[u8]>, metadata: Option<&Value>) -> V
         "flag_names": names.collect::<Vec<_>>(),
         "created": (seconds != 0).then(|| time::from_unix(seconds.into())),
         "comments": comments::read(dump),
-        "is_cut": own.and_then(|own| own.get("is_cut")).and_then(Value::as_bool),
+        "is_cut": metadata.map(|_| is_cut(of_writer)),
         "lacks": lacks(dump, flags),
     })
+}
+
+/// Whether our writer notes, among what it could not have, that it left memory out.
+fn is_cut(of_writer: Option<&Value>) -> bool {
+    let errors = of_writer.and_then(Value::as_array).into_iter().flatten();
+    let mut codes = errors.filter_map(|error| error.get("code")?.as_str());
+    codes.any(|code| code == "memory_cut")
 }
 
 /// Writers that leave the header's flags at 0 have only full dumps with a Memory64List.

@@ -5,33 +5,45 @@ use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::panics::caught;
-use crate::{Error, unpack};
+use crate::soft_errors::SoftErrors;
+use crate::unpack::Packed;
+use crate::{Error, large, unpack};
 
-/// Locations in a minidump are 32-bit offsets; what lies behind them cannot be addressed.
-const MAX_FILE_BYTES: u64 = u32::MAX as u64 - (64 << 20);
-
-/// Reads the whole file at `path`, unpacked when it is a zstd file.
+/// Reads the dump at `path`, whole or what the analysis needs of it ([`large`]), unpacked when it
+/// is a zstd file.
 ///
 /// Only regular files are opened: a path out of somebody else's report may name a device or
 /// a pipe.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::NotReadable`], [`Error::Empty`], [`Error::NotAMinidump`].
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(
+    path: &Path,
+    max_whole_bytes: u64,
+    soft_errors: &mut SoftErrors,
+) -> Result<Vec<u8>, Error> {
     let metadata = std::fs::metadata(path).map_err(|error| io_error(path, &error))?;
     check(path, &metadata)?;
     let mut file = File::open(path).map_err(|error| io_error(path, &error))?;
     if is_packed(&mut file).map_err(|error| io_error(path, &error))? {
-        return unpacked(path, file);
+        return unpacked(path, file, max_whole_bytes, soft_errors);
     }
-    let mut bytes = Vec::new();
-    // A file that grows while it is read is cut at the limit.
-    file.by_ref()
-        .take(MAX_FILE_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(|error| io_error(path, &error))?;
-    recognise(path, &bytes)?;
-    Ok(bytes)
+    read_source(path, &mut file, metadata.len(), max_whole_bytes, soft_errors)
+}
+
+/// Reads a dump of `len` bytes from anything that can be read at any place.
+pub(crate) fn read_source<S: Read + Seek>(
+    path: &Path,
+    source: &mut S,
+    len: u64,
+    max_whole_bytes: u64,
+    soft_errors: &mut SoftErrors,
+) -> Result<Vec<u8>, Error> {
+    let mut start = Vec::new();
+    let sniffed = source.by_ref().take(SNIFFED_BYTES as u64).read_to_end(&mut start);
+    sniffed.map_err(|error| io_error(path, &error))?;
+    recognise(path, &start)?;
+    large::read(source, len, max_whole_bytes, soft_errors).map_err(|error| io_error(path, &error))
 }
 
 fn is_packed(file: &mut File) -> std::io::Result<bool> {
@@ -42,17 +54,39 @@ fn is_packed(file: &mut File) -> std::io::Result<bool> {
 }
 
 /// What could be unpacked is read, as the rest of a plain dump that was cut is.
-fn unpacked(path: &Path, file: File) -> Result<Vec<u8>, Error> {
+fn unpacked(
+    path: &Path,
+    mut file: File,
+    max_whole_bytes: u64,
+    soft_errors: &mut SoftErrors,
+) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    let done = caught(|| unpack::unpack(&mut BufReader::new(file), &mut bytes, MAX_FILE_BYTES));
+    let done =
+        caught(|| unpack::unpack(&mut BufReader::new(&mut file), &mut bytes, max_whole_bytes));
     match done.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
-        Err(error) if error.kind() == ErrorKind::FileTooLarge || bytes.is_empty() => {
-            return Err(io_error(path, &error));
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            drop(bytes);
+            return unpacked_large(path, file, max_whole_bytes, soft_errors);
         }
+        Err(error) if bytes.is_empty() => return Err(io_error(path, &error)),
         _ => {}
     }
-    recognise(path, &bytes)?;
-    Ok(bytes)
+    let len = bytes.len() as u64;
+    read_source(path, &mut std::io::Cursor::new(bytes), len, max_whole_bytes, soft_errors)
+}
+
+fn unpacked_large(
+    path: &Path,
+    file: File,
+    max_whole_bytes: u64,
+    soft_errors: &mut SoftErrors,
+) -> Result<Vec<u8>, Error> {
+    let read = caught(|| {
+        let mut source = Packed::new(file);
+        let len = source.count().map_err(|error| io_error(path, &error))?;
+        read_source(path, &mut source, len, max_whole_bytes, soft_errors)
+    });
+    read.unwrap_or_else(|panic| Err(io_error(path, &std::io::Error::other(panic))))
 }
 
 fn io_error(path: &Path, error: &std::io::Error) -> Error {
@@ -71,13 +105,6 @@ fn check(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     }
     if !metadata.is_file() {
         return Err(not_readable("this is a device, pipe or socket; expected a regular file"));
-    }
-    if metadata.len() > MAX_FILE_BYTES {
-        let reason = format!(
-            "the file has {} bytes; this version reads minidumps of at most {MAX_FILE_BYTES}",
-            metadata.len()
-        );
-        return Err(not_readable(&reason));
     }
     Ok(())
 }
@@ -212,7 +239,10 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_code() {
-        let code = |path: &str| read(Path::new(path)).map_err(|error| error.code());
+        let code = |path: &str| {
+            let read = read(Path::new(path), u64::MAX, &mut SoftErrors::default());
+            read.map_err(|error| error.code())
+        };
         assert_eq!(code("/nonexistent/x.dmp"), Err("dump_not_found"));
         assert_eq!(code("/dev/zero"), Err("dump_not_readable"));
         assert_eq!(code("/"), Err("dump_not_readable"));

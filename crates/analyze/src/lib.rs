@@ -16,6 +16,8 @@ mod guard;
 mod input;
 mod interpreter;
 mod kernel;
+mod large;
+mod large_choice;
 mod merge;
 mod modules;
 mod options;
@@ -33,6 +35,7 @@ mod unpack;
 mod view;
 mod walk;
 
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use lastwords_symbols::Sources;
@@ -50,7 +53,7 @@ use crate::state::Threads;
 use crate::walk::Walker;
 
 pub use error::{ERROR_CODES, Error};
-pub use options::{DEFAULT_MAX_FRAMES, Options};
+pub use options::{DEFAULT_MAX_FRAMES, DEFAULT_MAX_WHOLE_BYTES, Options};
 
 /// Analyses the minidump at `path`.
 ///
@@ -62,8 +65,9 @@ pub use options::{DEFAULT_MAX_FRAMES, Options};
 /// document's `soft_errors`.
 pub fn analyze_file(path: &Path, options_json: &[u8]) -> Result<Vec<u8>, Error> {
     let options = Options::from_json(options_json)?;
-    let bytes = input::read(path)?;
-    let document = analyze_bytes(path, bytes, &options)?;
+    let mut soft_errors = SoftErrors::default();
+    let bytes = input::read(path, options.max_whole_bytes, &mut soft_errors)?;
+    let document = analyze_read(path, bytes, &options, soft_errors)?;
     serde_json::to_vec(&document).map_err(|error| Error::Internal { reason: error.to_string() })
 }
 
@@ -72,9 +76,33 @@ pub fn analyze_file(path: &Path, options_json: &[u8]) -> Result<Vec<u8>, Error> 
 /// # Errors
 /// As [`analyze_file`].
 pub fn analyze_bytes(path: &Path, bytes: Vec<u8>, options: &Options) -> Result<Value, Error> {
+    analyze_read(path, bytes, options, SoftErrors::default())
+}
+
+/// Analyses the minidump of `len` bytes in `source`, of which a large one is not read whole.
+///
+/// # Errors
+/// As [`analyze_file`].
+pub fn analyze_source<S: Read + Seek>(
+    path: &Path,
+    source: &mut S,
+    len: u64,
+    options: &Options,
+) -> Result<Value, Error> {
+    let mut soft_errors = SoftErrors::default();
+    let bytes = input::read_source(path, source, len, options.max_whole_bytes, &mut soft_errors)?;
+    analyze_read(path, bytes, options, soft_errors)
+}
+
+fn analyze_read(
+    path: &Path,
+    bytes: Vec<u8>,
+    options: &Options,
+    soft_errors: SoftErrors,
+) -> Result<Value, Error> {
     let sources =
         Sources { symbols: options.symbols.clone(), local_modules: options.local_modules };
-    caught(|| analyze_with(path, bytes, options, &Provider::new(sources)))
+    caught(|| analyze_with(path, bytes, options, &Provider::new(sources), soft_errors))
         .unwrap_or_else(|reason| Err(Error::Internal { reason }))
         .map(Value::Object)
 }
@@ -84,8 +112,8 @@ fn analyze_with(
     mut bytes: Vec<u8>,
     options: &Options,
     provider: &Provider,
+    mut soft_errors: SoftErrors,
 ) -> Result<Map<String, Value>, Error> {
-    let mut soft_errors = SoftErrors::default();
     guard::apply(&mut bytes, guard::MAX_STREAMS, &mut soft_errors);
     let mut state = state::process(path, &mut bytes, provider, &mut soft_errors)?;
     let dump = state::open(path, &bytes)?;
@@ -158,7 +186,7 @@ impl OwnStreams {
         let lastwords = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "schema": document::SCHEMA,
-            "dump": dump_kind::to_json(dump, metadata),
+            "dump": dump_kind::to_json(dump, metadata, document.get("soft_errors")),
             "metadata": self.metadata,
             "breadcrumbs": self.breadcrumbs,
         });

@@ -9,6 +9,9 @@ use crate::Error;
 /// Frames kept for one thread unless told otherwise.
 pub const DEFAULT_MAX_FRAMES: usize = 4_096;
 
+/// Dumps up to this size are read whole unless told otherwise.
+pub const DEFAULT_MAX_WHOLE_BYTES: u64 = 256 << 20;
+
 /// The options of `docs/formats/analysis.md`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,11 +22,18 @@ pub struct Options {
     pub local_modules: bool,
     /// Frames kept for one thread: the newest and the oldest ones of a longer stack.
     pub max_frames: usize,
+    /// Of larger files with a list of 64-bit memory only what stacks need of it is read.
+    pub max_whole_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { symbols: Vec::new(), local_modules: true, max_frames: DEFAULT_MAX_FRAMES }
+        Self {
+            symbols: Vec::new(),
+            local_modules: true,
+            max_frames: DEFAULT_MAX_FRAMES,
+            max_whole_bytes: DEFAULT_MAX_WHOLE_BYTES,
+        }
     }
 }
 

@@ -59,8 +59,11 @@ fn the_header_says_what_kind_of_dump_it_is_and_what_it_lacks() {
 
 #[test]
 fn the_writers_own_words_count_more_than_the_flags() {
-    let metadata = json!({"dump": {"kind": "miniplus", "is_cut": true}, "product": "Heat"});
-    let document = analyze(&with_json(METADATA, &metadata).header(0x200, 0));
+    let metadata = json!({"dump_kind": "miniplus", "product": "Heat"});
+    let dump = with_json(METADATA, &metadata).header(0x200, 0);
+    assert_eq!(analyze(&dump)["lastwords"]["dump"]["is_cut"], false);
+    let cut = json!([{"code": "memory_cut", "where": "stream memory64", "message": "x"}]);
+    let document = analyze(&dump.soft_errors(&cut.to_string()));
     assert_eq!(document["lastwords"]["dump"]["kind"], "miniplus");
     assert_eq!(document["lastwords"]["dump"]["is_cut"], true);
     assert_eq!(document["lastwords"]["metadata"], metadata);

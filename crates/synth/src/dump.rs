@@ -7,6 +7,7 @@ const MODULE_LIST: u32 = 4;
 const MEMORY_LIST: u32 = 5;
 const EXCEPTION: u32 = 6;
 const SYSTEM_INFO: u32 = 7;
+const MEMORY_64_LIST: u32 = 9;
 const HANDLE_DATA: u32 = 12;
 const MISC_INFO: u32 = 15;
 const THREAD_NAMES: u32 = 24;
@@ -131,6 +132,7 @@ pub struct Dump {
     raw: Vec<(u32, Vec<u8>)>,
     annotations: Vec<(String, String)>,
     handles: Vec<(u64, String, String)>,
+    memory64: Vec<(u64, u64)>,
     flags: u64,
     time_s: u32,
 }
@@ -160,6 +162,14 @@ impl Dump {
     #[must_use]
     pub fn header(mut self, flags: u64, time_s: u32) -> Self {
         (self.flags, self.time_s) = (flags, time_s);
+        self
+    }
+
+    /// Ranges of memory in a `Memory64List`: start and bytes. [`Dump::build`] ends where their
+    /// contents begin; the stacks of threads are then looked for there and not written.
+    #[must_use]
+    pub fn memory64(mut self, ranges: &[(u64, u64)]) -> Self {
+        self.memory64 = ranges.to_vec();
         self
     }
 
@@ -237,14 +247,33 @@ impl Dump {
         for (stream_type, bytes) in &self.raw {
             file.stream(*stream_type, bytes.clone());
         }
-        file.finish(self.flags, self.time_s)
+        if self.memory64.is_empty() {
+            return file.finish(self.flags, self.time_s);
+        }
+        let list = self.write_memory64(&mut file);
+        let mut bytes = file.finish(self.flags, self.time_s);
+        let base = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        bytes.splice(list + 8..list + 16, base.to_le_bytes());
+        bytes
+    }
+
+    /// `MINIDUMP_MEMORY64_LIST`: count, offset of the contents, start and size of each range.
+    fn write_memory64(&self, file: &mut File) -> usize {
+        let mut list = u64::from(u32_of(self.memory64.len())).to_le_bytes().to_vec();
+        list.extend([0; 8]);
+        for (start, size) in &self.memory64 {
+            list.extend([start.to_le_bytes(), size.to_le_bytes()].concat());
+        }
+        file.stream(MEMORY_64_LIST, list);
+        file.directory.last().map_or(0, |(_, (_, rva))| usize::try_from(*rva).unwrap_or(0))
     }
 
     fn write_threads(&self, file: &mut File) {
         let mut list = u32_of(self.threads.len()).to_le_bytes().to_vec();
         let mut memory = list.clone();
         for thread in &self.threads {
-            let stack = file.data(&thread.stack);
+            let is_elsewhere = !self.memory64.is_empty();
+            let stack = if is_elsewhere { (0, 0) } else { file.data(&thread.stack) };
             let context = file.data(&context(thread));
             let range = [thread.stack_start.to_le_bytes().to_vec(), location(stack)].concat();
             list.extend(thread.id.to_le_bytes());
