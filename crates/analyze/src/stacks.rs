@@ -202,20 +202,20 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
     }
 
     /// The thread's stack; where the stack pointer points elsewhere (an alternate signal
-    /// stack), the memory that it does point into.
+    /// stack), or the list of memory holds more of the stack, the memory that it points into.
     fn memory_of(
         &self,
         thread: &'a MinidumpThread<'a>,
         stack_pointer: u64,
     ) -> Option<UnifiedMemory<'a, 'a>> {
         let own = thread.stack_memory(&self.threads.memory);
-        let holds = |memory: &UnifiedMemory<'_, '_>| {
-            memory.get_memory_at_address::<u64>(stack_pointer).is_some()
+        let listed = self.threads.memory.memory_at_address(stack_pointer);
+        let end = |memory: &UnifiedMemory<'_, '_>| {
+            memory.get_memory_at_address::<u64>(stack_pointer)?;
+            memory.memory_range().map(|range| range.end)
         };
-        if own.as_ref().is_some_and(holds) {
-            return own;
-        }
-        self.threads.memory.memory_at_address(stack_pointer).or(own)
+        let (own_end, listed_end) = (own.as_ref().and_then(end), listed.as_ref().and_then(end));
+        if own_end.is_some() && own_end >= listed_end { own } else { listed.or(own) }
     }
 
     /// Restarts walks that ended below a Python frame's anchor, where it is known how far the

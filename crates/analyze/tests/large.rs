@@ -163,6 +163,26 @@ fn a_full_stack_whose_pointer_lies_in_the_gap_is_found() {
 }
 
 #[test]
+fn the_list_of_memory_completes_a_stack_that_the_writer_cut() {
+    // The thread's own entry ends behind its first frame; the bytes of the list go on.
+    let stack = three_frames();
+    let dump = dump().crash(7, 11, 1, 0x10).thread(Thread::new(7, &stack));
+    let mut bytes = dump.memory64(&[(STACK, stack.bytes().len() as u64)]).build();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let mut entries = (0..word(8)).map(|index| word(12) + index * 12);
+    let list = entries.find(|at| word(*at) == 3).map(|at| word(at + 8)).unwrap();
+    let place = list + 4 + 32;
+    let rva = u32::try_from(bytes.len()).unwrap();
+    bytes[place..place + 4].copy_from_slice(&STEP.1.to_le_bytes()[..4]);
+    bytes[place + 4..place + 8].copy_from_slice(&rva.to_le_bytes());
+    bytes.extend(stack.bytes());
+    for max_whole_bytes in [0, u64::MAX] {
+        let (document, _) = analyze_counted(Cursor::new(&bytes), max_whole_bytes);
+        assert_eq!(frames_of(&document, 0), THREE);
+    }
+}
+
+#[test]
 fn a_head_without_memory_is_read_as_it_is() {
     let bytes = dump().thread(Thread::new(7, &three_frames())).build();
     let (document, _) = analyze_counted(Cursor::new(&bytes), 0);
