@@ -6,8 +6,10 @@
 //! nanosleep, fstat, close, fcntl, socketpair, send, sendmsg, recv, poll, write, prctl,
 //! memfd_create, sigaction, pthread_sigmask, pthread_setcancelstate (safe since POSIX.1-2024; it
 //! changes one word of the thread), waitpid, clone, setsid, open, dup2, execveat, execve, _exit,
-//! rt_tgsigqueueinfo, rt_sigtimedwait, tgkill, getsid, kill, arch_prctl. Not allowed: allocation, locks, formatting,
-//! `std::io`, thread locals with destructors, any Python function, panics.
+//! rt_tgsigqueueinfo, rt_sigtimedwait, tgkill, getsid, kill, arch_prctl. Not allowed: allocation,
+//! locks, formatting, `std::io`, thread locals with destructors, any Python function, panics. What a
+//! handler that was there before does (`chain.rs`) is its own affair; nothing of ours is held then.
+//! A preloaded library proves it (`tests/integration/test_handler_calls.py`).
 //!
 //! The first fatal signal wins; other threads that crash meanwhile wait. Nothing waits longer
 //! than the budget: a monitor that is not done by then is killed, because the kernel holds back
