@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from foreign import read_with_breakpad, read_with_lldb
 from minidump_streams import CMD_LINE, ENVIRON, KERNEL, MAPS, MEMORY64_LIST, DumpFile, open_dump
 
 REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs" / "formats" / "dump-kinds.md"
 pytestmark = pytest.mark.integration
 
 SECRETS = (
@@ -73,6 +75,11 @@ def test_one_event_leaves_a_dump_of_each_kind_the_smallest_first(anns_home: Home
     sizes = {kind: len(dump.data) for kind, dump in dumps.items()}
     assert sizes["triage"] < sizes["mini"] < sizes["full"]
     assert anns_home.report().document["dumps"][3]["flags"] == 0x1000
+    told = dict(
+        re.findall(r"^\| `(\w+)` \| (0x[0-9A-F]+) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    )
+    for kind in ("triage", "mini", "kernel", "full"):
+        assert dumps[kind].flags == int(told[kind], 16), kind
     folder = anns_home.report().folder
     for dump in anns_home.report().document["dumps"]:
         analysis = analyze(folder / dump["file"])
