@@ -33,6 +33,7 @@ mod ends;
 mod extras;
 mod last_words;
 mod paths;
+mod prune;
 mod ranges;
 mod retry;
 mod scrub;

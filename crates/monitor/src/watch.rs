@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lastwords_capture::protocol::{
@@ -14,7 +15,7 @@ use crate::end_watch::{EndWatch, Lost};
 use crate::os::linux::sys;
 use crate::report::{self, Finished};
 use crate::session::Session;
-use crate::{on_demand, spool};
+use crate::{on_demand, prune, spool};
 
 /// Descriptors that `lastwords-capture` hands over (its `spawn.rs`).
 const SOCKET_FD: i32 = 3;
@@ -169,8 +170,15 @@ impl Watch {
         // The process may be gone already; the report is there all the same.
         sys::send(&self.socket, Answer::Done(text.as_bytes()).encode(&mut buffer)).ok();
         if let Some(path) = path {
-            spool::sync(&path);
+            self.keep(&path);
         }
+    }
+
+    /// Nobody waits any more: makes a finished report last, and the spool small.
+    fn keep(&self, report: &Path) {
+        spool::sync(report);
+        let config = self.area.config().unwrap_or_default();
+        prune::prune(report, prune::max_bytes(&config));
     }
 
     /// A dump on demand: its order is the next message.
@@ -189,7 +197,7 @@ impl Watch {
             sys::send(&self.socket, answer.encode(&mut buffer)).ok();
         }
         if let Some(path) = outcome.path {
-            spool::sync(&path);
+            self.keep(&path);
         }
     }
 }

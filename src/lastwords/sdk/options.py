@@ -49,11 +49,12 @@ def _capture_options(settings: Settings, spool_dir: str) -> dict[str, object]:
 
 def _monitor_options(settings: Settings) -> dict[str, object]:
     """What the monitor needs; put into the shared area's configuration (`crates/monitor`)."""
+    spool: dict[str, object] = {"max_spool_bytes": int(settings.max_spool_mb * 1e6)}
     if _has_default_plan(settings):
-        return {}  # the monitor's own defaults, without an import here
+        return spool  # the monitor's own plan, without an import here
     from lastwords.dump_kinds import dump_plan
 
-    return dump_plan(
+    return spool | dump_plan(
         settings.dump_kinds,
         max_dump_mb=settings.max_dump_mb,
         min_free_mb=settings.min_free_mb,

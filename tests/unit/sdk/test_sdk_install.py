@@ -49,7 +49,7 @@ def test_everything_is_armed(core: object, home: Path) -> None:
     options = json.loads(arguments["options"])
     session = Path(options["capture"].pop("session"))
     assert session.parent == home / "spool" / "sessions"
-    assert options == {"capture": capture, "monitor": {}}
+    assert options == {"capture": capture, "monitor": {"max_spool_bytes": 500_000_000}}
     base = json.loads(arguments["report_base"])
     assert base["product"] == "p"
     assert base["url"] == "http://h/submit"
