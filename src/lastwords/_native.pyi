@@ -62,9 +62,9 @@ def arm(
         budget_ms: Hard limit of the time that the crashing process waits for its dump.
         is_quiet: Write nothing to stderr when the process crashes.
         options: Further settings, UTF-8 JSON: `{"capture": {...}, "monitor": {...}}`. The capture's
-            are `extra_signals`, `chain_first` and `alternate_stacks`, as in
-            docs/reference/settings.md, and `session`, the session file to make; the monitor's go
-            into the shared area as they stand (docs/formats/shared-area.md).
+            are `extra_signals`, `chain_first`, `alternate_stacks`, `capture_throws` and
+            `max_throws_per_s`, as in docs/reference/settings.md, and `session`, the session file to
+            make; the monitor's go into the shared area as they stand (docs/formats/shared-area.md).
 
     Arming again replaces the settings and keeps the monitor. Raises `CoreError`.
     """

@@ -220,6 +220,16 @@ SETTINGS: tuple[Setting, ...] = (
         "`0`: only the thread that calls `install()`.",
     ),
     Setting(
+        "capture_throws", _flag, True, "",  # noqa: FBT003
+        "The stacks of the last C++ exceptions (and Rust panics) of each thread are recorded where "
+        "they are thrown.",
+    ),
+    Setting(
+        "max_throws_per_s", _count(0, 2**31 - 1), 50_000, "throws/s",
+        "Up to this rate every throw of the process is recorded, above it one of several. `0`: no "
+        "limit.",
+    ),
+    Setting(
         "chain_first", _choice("auto", "always", "never"), "auto", "",
         "Whether the signal handler that was there before goes first, and its repair of a fault "
         "means that there was no crash: `always`, `never`, or `auto`, which is `always` "
@@ -296,6 +306,8 @@ class Settings:
     quiet: bool
     extra_signals: tuple[str, ...]
     alternate_stacks: bool
+    capture_throws: bool
+    max_throws_per_s: int
     chain_first: str
     dump_kinds: tuple[str, ...]
     max_dump_mb: float

@@ -12,7 +12,9 @@ use crate::options::Options;
 use crate::protocol::GOODBYE;
 use crate::shared::{Area, Breadcrumb, Kind};
 use crate::spawn::{self, Plan};
-use crate::{alternate_stack, chain, exec, got, last_words, life, signals, size_limit, sys};
+use crate::{
+    alternate_stack, chain, exec, got, last_words, life, signals, size_limit, sys, throws,
+};
 
 /// Every code that an [`ArmError`] can carry.
 pub const CODES: &[&str] = &[
@@ -107,6 +109,7 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     ARMED.budget_ms.store(arming.budget_ms, Ordering::Relaxed);
     ARMED.is_quiet.store(arming.is_quiet, Ordering::Relaxed);
     alternate_stack::enable(arming.options.alternate_stacks);
+    session.area.set_throw_table(record_throws(&arming.options));
     let is_other = session.monitor_path != arming.monitor_path || is_other_watch(arming);
     if !session.is_armed || is_other {
         let session_file = arming.options.session.as_deref();
@@ -125,6 +128,15 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
 fn is_other_watch(arming: &Arming<'_>) -> bool {
     let is_own = ARMED.pid.load(Ordering::Acquire) == sys::getpid();
     is_own && life::is_watched() != arming.options.session.is_some()
+}
+
+/// Begins or ends the record of throws; gives the address of its table, 0 = none.
+fn record_throws(options: &Options) -> u64 {
+    if options.capture_throws {
+        return throws::enable(options.max_throws_per_s);
+    }
+    throws::disable();
+    0
 }
 
 /// Address of glibc's `__abort_msg`: where `assert()`, the heap checks and the stack protector
@@ -276,6 +288,7 @@ pub fn disarm() {
         ARMED.is_armed.store(false, Ordering::Release);
         signals::uninstall(on_fatal_signal);
         alternate_stack::disable();
+        throws::disable();
         got::uninstall();
         close_socket();
         life::remove_session_file();
@@ -339,6 +352,7 @@ fn area_of(guard: &mut Option<Session>) -> Result<&Area, ArmError> {
 pub fn after_fork_in_child() {
     alternate_stack::after_fork_in_child();
     life::after_fork_in_child();
+    throws::after_fork_in_child();
     // A thread that the child does not have may have held the lock at the fork.
     let Ok(mut guard) = SESSION.try_lock() else { return };
     let Some(session) = guard.as_mut().filter(|session| session.is_armed) else { return };

@@ -22,12 +22,10 @@
 //! a constructor that waits for another thread cannot be caught between the two. `dlsym` itself,
 //! which waits for a `dlopen` of another thread, is only called where the host does so anyway.
 
-// Its users come next.
-#![allow(dead_code, reason = "nothing is hooked yet")]
-
 mod lock;
 mod module;
 mod scan;
+mod segments;
 mod slot;
 mod trigger;
 
@@ -35,7 +33,9 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) use module::Module;
-#[allow(unused_imports)]
+pub(crate) use scan::{refresh_unloads, unloads_seen};
+pub(crate) use segments::Segments;
+pub(crate) use slot::{load, page_size};
 pub(crate) use trigger::rescan_if_changed;
 
 /// Most hooks of all sets together.
@@ -57,14 +57,26 @@ pub(crate) struct Hook {
     /// One per definition of the symbol in this process (a statically linked copy, an interposed
     /// one). Slots that lead to one definition more are left alone.
     pub(crate) thunks: &'static [Thunk],
-    /// Whether a module's slots are to be patched. Runs inside the dynamic linker's lock: no
-    /// allocation, no locks.
-    pub(crate) wanted: fn(&Module<'_>) -> bool,
+    /// What to do with a module that has such slots. Asked once per scan, when hooking and when
+    /// unhooking alike; may patch more of the module itself. Runs inside the dynamic linker's
+    /// lock: no allocation, no locks.
+    pub(crate) wanted: fn(&Module<'_>) -> Wish,
+}
+
+/// What is to be done with the slots of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Patch them.
+    Patch,
+    /// Leave them.
+    Leave,
+    /// Leave them, and ask again: the module is not ready.
+    Later,
 }
 
 /// For [`Hook::wanted`].
-pub(crate) fn every_module(_: &Module<'_>) -> bool {
-    true
+pub(crate) fn every_module(_: &Module<'_>) -> Wish {
+    Wish::Patch
 }
 
 /// Hooks every module that is loaded or will be. Installing a hook again does nothing new.

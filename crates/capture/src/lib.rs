@@ -15,6 +15,7 @@
 
 pub mod protocol;
 pub mod shared;
+pub mod throws;
 
 mod alternate_stack;
 mod arm;

@@ -38,6 +38,10 @@ pub struct Options {
     pub alternate_stacks: bool,
     /// The session file to make; `None`: how the process ends is not watched.
     pub session: Option<String>,
+    /// Whether the stacks of throws are recorded.
+    pub capture_throws: bool,
+    /// Throws per second of which all are recorded, of the whole process; 0 = no limit.
+    pub max_throws_per_s: u32,
 }
 
 impl Default for Options {
@@ -47,6 +51,8 @@ impl Default for Options {
             chain_first: ChainFirst::default(),
             alternate_stacks: true,
             session: None,
+            capture_throws: true,
+            max_throws_per_s: 50_000,
         }
     }
 }

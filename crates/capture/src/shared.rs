@@ -79,6 +79,7 @@ const MAGIC: [u8; 8] = *b"LWSHARED";
 const VERSION: u32 = 3;
 const PRIVATE_OFFSET: usize = 32;
 const ABORT_MESSAGE_OFFSET: usize = 64;
+const THROW_TABLE_OFFSET: usize = 72;
 pub(crate) const LIFE_OFFSET: usize = 80;
 pub(crate) const INTERPRETER_OFFSET: usize = 84;
 pub(crate) const FORKED_OFFSET: usize = 88;

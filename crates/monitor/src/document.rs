@@ -114,6 +114,7 @@ fn first_mechanism(signal: i32) -> Value {
         "signal": {"number": signal, "name": signal_name(signal)},
         "stack_overflow": null,
         "last_words": null,
+        "cpp_exception": null,
     })
 }
 

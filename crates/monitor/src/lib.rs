@@ -39,6 +39,7 @@ mod retry;
 mod scrub;
 mod session;
 mod signal_names;
+mod throws;
 mod time;
 mod uuid;
 

@@ -15,8 +15,9 @@ use crate::order::{Order, Outcome};
 use crate::os::linux::{Hints, LinuxSnapshot, process_name};
 use crate::plan::DumpPlan;
 use crate::report::{self, Finished};
-use crate::snapshot::PythonTarget;
+use crate::snapshot::{ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
+use crate::throws;
 use crate::write::Labels;
 
 /// What `EXCEPTIONCODE` stands for where nothing crashed.
@@ -81,6 +82,7 @@ fn to_files(
         annotations: annotations.iter().map(|a| (a.key.clone(), annotation_value(a))).collect(),
         reason: crash_text(&crash),
         breadcrumbs: area.breadcrumbs().iter().map(breadcrumb_document).collect(),
+        throws: throws::all(area, snapshot.memory()),
         ..Labels::default()
     };
     let python =

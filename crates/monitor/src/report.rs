@@ -22,6 +22,7 @@ use crate::signal_names::signal_name;
 use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
+use crate::throws;
 use crate::uuid::{new_uuid, parse_uuid, uuid_text};
 use crate::write::Labels;
 
@@ -215,6 +216,7 @@ impl Report {
         let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut self.soft_errors);
         self.note_crash(&crash, &snapshot);
         self.note_last_words(request, area, &crash);
+        let throws = self.note_throws(area, &crash, &snapshot);
         let labels = Labels {
             report_id: self.id,
             client_id: parse_uuid(self.document.text("client_id")),
@@ -223,6 +225,7 @@ impl Report {
             reason: self.document.reason(&crash),
             metadata: self.document.metadata(),
             breadcrumbs: self.breadcrumbs.clone(),
+            throws,
         };
         let python = area
             .python()
@@ -241,6 +244,22 @@ impl Report {
         self.document.set("dump", dumps.first().cloned().unwrap_or(Value::Null));
         self.document.set("dumps", Value::Array(dumps.clone()));
         dumps
+    }
+
+    /// The exception that the process died of, if it did; gives the stream of all throws.
+    fn note_throws(
+        &mut self,
+        area: &AreaReader,
+        crash: &Crash,
+        snapshot: &dyn ProcessSnapshot,
+    ) -> Vec<Value> {
+        let Some(table) = area.throw_table() else { return Vec::new() };
+        let mut throws = throws::read(snapshot.memory(), table);
+        if crash.signal == libc::SIGABRT {
+            let uncaught = throws.find_uncaught(snapshot.memory(), crash.thread_id);
+            self.document.set_in("mechanism", "cpp_exception", uncaught);
+        }
+        throws.to_json()
     }
 
     fn note_crash(&mut self, crash: &Crash, snapshot: &dyn ProcessSnapshot) {

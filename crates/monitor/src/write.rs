@@ -118,6 +118,7 @@ impl<'a> DumpWriter<'a> {
         self.step("memory", |w| w.memory_list(&choice.small));
         self.step("comments", |w| w.comments(labels));
         self.step("metadata", |w| w.metadata(labels));
+        self.step("throws", |w| w.throws(labels));
         self.facts();
         self.note_soft_errors();
         // Behind everything else: its bytes may reach beyond the 4 GiB that other streams can

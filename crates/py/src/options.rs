@@ -45,6 +45,13 @@ fn capture_options(given: &Map<String, Value>) -> Result<Options, String> {
                 let path = value.as_str().ok_or_else(|| wrong("a path"))?;
                 options.session = Some(path.to_owned());
             }
+            "capture_throws" => {
+                options.capture_throws = value.as_bool().ok_or_else(|| wrong("a boolean"))?
+            }
+            "max_throws_per_s" => {
+                let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+                options.max_throws_per_s = number.ok_or_else(|| wrong("a number of 32 bits"))?
+            }
             _ => return Err(format!("options: there is no capture option {key:?}")),
         }
     }

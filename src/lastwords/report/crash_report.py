@@ -92,9 +92,9 @@ class LastWords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CppException:
-    """The C++ exception of which `std::terminate` died.
+    """A C++ exception: of which `std::terminate` died, or that became a Python exception.
 
-    `frames` are the addresses of its throw site, innermost first, as hexadecimal text.
+    `frames` tell its throw site, innermost first: addresses as hexadecimal text, or `module+offset`.
     """
 
     type: str | None = field(default=None, metadata=_PUBLIC)
@@ -181,6 +181,7 @@ class ExceptionInfo:
     notes: tuple[str, ...] = field(default=(), metadata=_PROTECTED)
     thread_name: str | None = field(default=None, metadata=_PROTECTED)
     frames: tuple[ExceptionFrame, ...] = field(default=(), metadata=_PROTECTED)
+    cpp_throw: CppException | None = field(default=None, metadata=_PROTECTED)
     cause: ExceptionInfo | None = field(default=None, metadata=_PROTECTED)
     context: ExceptionInfo | None = field(default=None, metadata=_PROTECTED)
 

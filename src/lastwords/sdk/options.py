@@ -41,6 +41,8 @@ def _capture_options(settings: Settings, spool_dir: str) -> dict[str, object]:
         "extra_signals": list(settings.extra_signals),
         "chain_first": settings.chain_first,
         "alternate_stacks": settings.alternate_stacks,
+        "capture_throws": settings.capture_throws,
+        "max_throws_per_s": settings.max_throws_per_s,
     }
     if settings.report_abnormal_ends:
         options["session"] = new_session_path(spool_dir)

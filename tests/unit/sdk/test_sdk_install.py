@@ -46,6 +46,7 @@ def test_everything_is_armed(core: object, home: Path) -> None:
     assert arguments["budget_ms"] == 10_000
     assert arguments["is_quiet"] is False
     capture = {"extra_signals": [], "chain_first": "auto", "alternate_stacks": True}
+    capture |= {"capture_throws": True, "max_throws_per_s": 50_000}
     options = json.loads(arguments["options"])
     session = Path(options["capture"].pop("session"))
     assert session.parent == home / "spool" / "sessions"

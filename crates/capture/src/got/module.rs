@@ -6,7 +6,9 @@
 
 use std::ffi::CStr;
 
-use libc::{Elf64_Phdr, PT_DYNAMIC, PT_GNU_RELRO, PT_LOAD, dl_phdr_info};
+use libc::{PT_DYNAMIC, PT_GNU_RELRO, dl_phdr_info};
+
+use super::segments::Segments;
 
 const DT_NULL: u64 = 0;
 const DT_PLTRELSZ: u64 = 2;
@@ -30,7 +32,7 @@ const STB_WEAK: u8 = 2;
 /// A loaded module, while the dynamic linker keeps it from being unloaded.
 pub(crate) struct Module<'a> {
     base: usize,
-    segments: &'a [Elf64_Phdr],
+    segments: Segments<'a>,
     tables: Tables,
 }
 
@@ -103,25 +105,21 @@ impl<'a> Module<'a> {
             return None;
         }
         // SAFETY: the dynamic linker keeps the program headers of a listed module.
-        let segments =
-            unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
         let base = usize::try_from(info.dlpi_addr).ok()?;
+        let segments = Segments { base, headers };
         let mut module = Self { base, segments, tables: Tables::default() };
         module.tables = module.read_tables()?;
         Some(module)
     }
 
-    fn bounds(&self, segment: &Elf64_Phdr) -> Option<(usize, usize)> {
-        let start = self.base.wrapping_add(usize::try_from(segment.p_vaddr).ok()?);
-        Some((start, start.checked_add(usize::try_from(segment.p_memsz).ok()?)?))
+    fn room(&self, address: usize) -> usize {
+        self.segments.room(address)
     }
 
-    /// How many bytes from an address on belong to the readable segment that holds it; 0 = none.
-    fn room(&self, address: usize) -> usize {
-        let readable = self.segments.iter().filter(|s| s.p_type == PT_LOAD && s.p_flags & 4 != 0);
-        let mut bounds = readable.filter_map(|segment| self.bounds(segment));
-        let holder = bounds.find(|(start, end)| (*start..*end).contains(&address));
-        holder.map_or(0, |(_, end)| end.saturating_sub(address))
+    /// The module's memory.
+    pub(crate) fn segments(&self) -> Segments<'a> {
+        self.segments
     }
 
     /// Whether an address lies in the module.
@@ -130,25 +128,25 @@ impl<'a> Module<'a> {
     }
 
     /// Whether a slot's value is an address of the module's file that was not moved yet.
-    pub(super) fn holds_unrelocated(&self, value: usize) -> bool {
+    pub(crate) fn holds_unrelocated(&self, value: usize) -> bool {
         value < self.base && self.holds(self.base.wrapping_add(value))
     }
 
     /// Whether the header says that the address is read-only once the module is relocated.
     pub(super) fn is_relro(&self, address: usize, page_size: usize) -> bool {
-        let relro = self.segments.iter().filter(|segment| segment.p_type == PT_GNU_RELRO);
+        let relro = self.segments.headers.iter().filter(|segment| segment.p_type == PT_GNU_RELRO);
         // The dynamic linker protects whole pages only (glibc, `_dl_protect_relro`).
         let pages = |(start, end): (usize, usize)| {
             let mask = page_size.saturating_sub(1);
             (start & !mask)..(end & !mask)
         };
-        let mut pages = relro.filter_map(|segment| self.bounds(segment)).map(pages);
+        let mut pages = relro.filter_map(|segment| self.segments.bounds(segment)).map(pages);
         pages.any(|pages| pages.contains(&address))
     }
 
     fn read_tables(&self) -> Option<Tables> {
-        let dynamic = self.segments.iter().find(|segment| segment.p_type == PT_DYNAMIC)?;
-        let (start, end) = self.bounds(dynamic)?;
+        let dynamic = self.segments.headers.iter().find(|segment| segment.p_type == PT_DYNAMIC)?;
+        let (start, end) = self.segments.bounds(dynamic)?;
         let room = self.room(start).min(end.saturating_sub(start));
         let mut tables = Tables::default();
         for index in 0..room.checked_div(16)?.min(MOST_DYNAMIC) {
@@ -226,7 +224,7 @@ impl<'a> Module<'a> {
     }
 
     /// Whether an aligned slot at this address lies in the module.
-    pub(super) fn holds_slot(&self, slot: usize) -> bool {
+    pub(crate) fn holds_slot(&self, slot: usize) -> bool {
         self.room(slot) >= size_of::<usize>() && slot.is_multiple_of(align_of::<usize>())
     }
 

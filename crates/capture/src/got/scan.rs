@@ -7,7 +7,7 @@ use libc::{c_int, c_void, dl_phdr_info};
 
 use super::lock::{self, Alone};
 use super::module::{Import, JUMP_SLOT, Module};
-use super::{Hook, MOST_HOOKS, slot};
+use super::{Hook, MOST_HOOKS, Wish, slot};
 use crate::sys;
 
 /// A hook, and what is known of its symbol.
@@ -41,6 +41,8 @@ impl Place {
 /// What the dynamic linker had counted when the last scan began.
 static ADDS: AtomicU64 = AtomicU64::new(u64::MAX);
 static SUBS: AtomicU64 = AtomicU64::new(u64::MAX);
+/// The newest known value of what [`SUBS`] had at a scan.
+static UNLOADS: AtomicU64 = AtomicU64::new(0);
 /// Modules at the head of the list that need no further scan while nothing is unloaded.
 static DONE: AtomicUsize = AtomicUsize::new(0);
 /// Somebody wanted a scan while one was at work.
@@ -88,12 +90,30 @@ pub(super) fn start_over() {
     RETRIES.store(0, Ordering::Release);
 }
 
-/// Whether the dynamic linker has loaded or unloaded something since the last scan. Costs one
-/// call of `dl_iterate_phdr` that stops at the first module.
-pub(super) fn is_due() -> bool {
+/// How many modules had been unloaded when anybody last looked.
+pub(crate) fn unloads_seen() -> u64 {
+    UNLOADS.load(Ordering::Relaxed)
+}
+
+/// Looks whether modules were unloaded. Costs one call of `dl_iterate_phdr` that stops at the
+/// first module.
+pub(crate) fn refresh_unloads() {
+    UNLOADS.store(counts().1, Ordering::Relaxed);
+}
+
+/// How many modules the dynamic linker has loaded and unloaded so far.
+fn counts() -> (u64, u64) {
     let mut counts = (0_u64, 0_u64);
     // SAFETY: the callback gets the pointer to `counts`.
     unsafe { libc::dl_iterate_phdr(Some(read_counts), (&raw mut counts).cast()) };
+    counts
+}
+
+/// Whether the dynamic linker has loaded or unloaded something since the last scan. Costs one
+/// call of `dl_iterate_phdr` that stops at the first module.
+pub(super) fn is_due() -> bool {
+    let counts = counts();
+    UNLOADS.store(counts.1, Ordering::Relaxed);
     if counts != (ADDS.load(Ordering::Acquire), SUBS.load(Ordering::Acquire)) {
         RETRIES.store(0, Ordering::Relaxed);
         return true;
@@ -107,7 +127,7 @@ unsafe extern "C" fn read_counts(
     _size: usize,
     counts: *mut c_void,
 ) -> c_int {
-    // SAFETY: the dynamic linker gives a valid `info`; `counts` is `is_due`'s.
+    // SAFETY: the dynamic linker gives a valid `info`; `counts` is the caller's.
     unsafe { *counts.cast::<(u64, u64)>() = ((*info).dlpi_adds, (*info).dlpi_subs) };
     1
 }
@@ -183,9 +203,6 @@ struct Scan {
     counts: Option<(u64, u64)>,
     /// Index of the first module that has to be looked at again.
     unfinished: Option<usize>,
-    /// What was not relocated yet has had its time.
-    is_old: bool,
-    page_size: usize,
 }
 
 impl Scan {
@@ -197,8 +214,6 @@ impl Scan {
             skip: 0,
             counts: None,
             unfinished: None,
-            is_old: RETRIES.load(Ordering::Relaxed) >= MOST_RETRIES,
-            page_size: slot::page_size(),
         }
     }
 
@@ -251,9 +266,11 @@ impl Scan {
             let mut known = known.filter_map(|(w, answer)| Some((w.as_ref()?, answer)));
             let found = known.find(|(wanted, _)| wanted.is_meant(&import, head));
             let Some((wanted, answer)) = found else { continue };
-            let is_wanted = answer.get().unwrap_or_else(|| (wanted.hook.wanted)(module));
-            answer.set(Some(is_wanted));
-            if is_wanted {
+            let is_asked = answer.get().is_none();
+            let wish = answer.get().unwrap_or_else(|| (wanted.hook.wanted)(module));
+            answer.set(Some(wish));
+            is_done &= !is_asked || wish != Wish::Later;
+            if wish == Wish::Patch {
                 is_done &= self.visit_import(module, &import, wanted);
             }
         }
@@ -278,18 +295,8 @@ impl Scan {
             },
         };
         let Some(new) = new else { return true };
-        let is_relro = module.is_relro(import.slot, self.page_size);
         // SAFETY: as above.
-        let protection = match unsafe { slot::is_writable(import.slot) } {
-            // To be read-only and is not: the module is being relocated, and would be protected
-            // under our hands. After a while it is one that somebody else has opened.
-            true if is_relro && !self.is_old => return false,
-            true => libc::PROT_READ | libc::PROT_WRITE,
-            false if is_relro => libc::PROT_READ,
-            false => slot::protection(import.slot).unwrap_or(libc::PROT_READ),
-        };
-        // SAFETY: as above.
-        unsafe { slot::exchange(import.slot, current, new, protection) }
+        unsafe { module.exchange(import.slot, current, new) }
     }
 }
 
@@ -325,6 +332,28 @@ fn target(module: &Module<'_>, import: &Import, current: usize, wanted: &Wanted)
         .map(Target::Original)
         .next()
         .unwrap_or(Target::NotYet)
+}
+
+impl Module<'_> {
+    /// Stores `new` in a slot that holds `old`, whatever protects it; whether it is done. A slot
+    /// whose module is still being relocated is left for later.
+    ///
+    /// # Safety
+    /// [`Module::holds_slot`] was true.
+    pub(crate) unsafe fn exchange(&self, slot: usize, old: usize, new: usize) -> bool {
+        let is_relro = self.is_relro(slot, slot::page_size());
+        // SAFETY: as promised by the caller; the module stays loaded inside the callback.
+        let protection = match unsafe { slot::is_writable(slot) } {
+            // To be read-only and is not: the module is being relocated, and would be protected
+            // under our hands. After a while it is one that somebody else has opened.
+            true if is_relro && RETRIES.load(Ordering::Relaxed) < MOST_RETRIES => return false,
+            true => libc::PROT_READ | libc::PROT_WRITE,
+            false if is_relro => libc::PROT_READ,
+            false => slot::protection(slot).unwrap_or(libc::PROT_READ),
+        };
+        // SAFETY: as above.
+        unsafe { slot::exchange(slot, old, new, protection) }
+    }
 }
 
 /// Our own module, the dynamic linker, the vDSO.

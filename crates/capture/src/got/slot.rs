@@ -7,7 +7,7 @@ use libc::c_int;
 use crate::sys;
 
 /// Bytes of a page of memory.
-pub(super) fn page_size() -> usize {
+pub(crate) fn page_size() -> usize {
     // SAFETY: asks for a number.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)
@@ -17,7 +17,7 @@ pub(super) fn page_size() -> usize {
 ///
 /// # Safety
 /// The address is that of an aligned word in a readable segment of a module that stays loaded.
-pub(super) unsafe fn load(slot: usize) -> usize {
+pub(crate) unsafe fn load(slot: usize) -> usize {
     // SAFETY: as promised by the caller.
     unsafe { AtomicUsize::from_ptr(std::ptr::with_exposed_provenance_mut(slot)) }
         .load(Ordering::Acquire)

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use super::{
     ABORT_MESSAGE_OFFSET, AREA_SIZE, CONFIG_OFFSET, CONFIG_SIZE, KEY_SIZE, Kind, MAGIC,
-    PRIVATE_OFFSET, SLOT_COUNT, SLOT_KEY, SLOT_SIZE, SLOT_VALUE, VALUE_SIZE, VERSION, slot_offset,
+    PRIVATE_OFFSET, SLOT_COUNT, SLOT_KEY, SLOT_SIZE, SLOT_VALUE, THROW_TABLE_OFFSET, VALUE_SIZE,
+    VERSION, slot_offset,
 };
 
 /// The area, mapped for writing in the observed process.
@@ -124,6 +125,11 @@ impl Area {
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.wrapping_add(offset), length);
         };
+    }
+
+    /// Says where the table of throw rings is; 0 = nowhere.
+    pub(crate) fn set_throw_table(&self, address: u64) {
+        self.write(THROW_TABLE_OFFSET, &address.to_ne_bytes());
     }
 
     pub(super) fn read(&self, offset: usize, length: usize) -> &[u8] {

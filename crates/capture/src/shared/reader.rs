@@ -8,8 +8,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use super::{
     ABORT_MESSAGE_OFFSET, CONFIG_OFFSET, CONFIG_SIZE, FORKED_OFFSET, INTERPRETER_OFFSET, KEY_SIZE,
     Kind, LIFE_OFFSET, Life, MAGIC, PRIVATE_OFFSET, SLOT_COUNT, SLOT_KEY, SLOT_VALUE, Source,
-    VALUE_SIZE, VERSION, WORDS_OFFSET, WORDS_SLOT_SIZE, WORDS_SLOTS, WORDS_TEXT, WORDS_TEXT_SIZE,
-    slot_offset,
+    THROW_TABLE_OFFSET, VALUE_SIZE, VERSION, WORDS_OFFSET, WORDS_SLOT_SIZE, WORDS_SLOTS,
+    WORDS_TEXT, WORDS_TEXT_SIZE, slot_offset,
 };
 
 /// One annotation as the monitor reads it.
@@ -111,6 +111,13 @@ impl AreaReader {
     /// What `fstat` says.
     pub fn inode(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.ino())
+    }
+
+    /// Address of the table of throw rings (`throws/layout.rs`); `None` when throws are not
+    /// recorded.
+    #[must_use]
+    pub fn throw_table(&self) -> Option<u64> {
+        self.read(THROW_TABLE_OFFSET).ok().map(u64::from_ne_bytes).filter(|address| *address != 0)
     }
 
     /// Where the process's arguments and environment stand, as it knew at its start.

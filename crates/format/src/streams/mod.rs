@@ -55,6 +55,8 @@ pub mod stream_type {
     pub const LASTWORDS_METADATA: u32 = 0x4C57_0002;
     /// JSON array: the last breadcrumbs, oldest first.
     pub const LASTWORDS_BREADCRUMBS: u32 = 0x4C57_0003;
+    /// JSON: `lastwords-monitor`, `throws.rs`.
+    pub const LASTWORDS_THROWS: u32 = 0x4C57_0004;
     /// UTF-8 text: where each thread stands in the kernel.
     pub const LASTWORDS_KERNEL: u32 = 0x4C57_0006;
 }

@@ -24,6 +24,8 @@ pub struct Labels {
     pub metadata: Map<String, Value>,
     /// Breadcrumbs as in `report.json`, oldest first.
     pub breadcrumbs: Vec<Value>,
+    /// The last throws of each thread, as `throws.rs` describes them, newest first.
+    pub throws: Vec<Value>,
 }
 
 impl DumpWriter<'_> {
@@ -80,6 +82,19 @@ impl DumpWriter<'_> {
         }
         let breadcrumbs = Value::Array(breadcrumbs).to_string();
         self.dump.add_stream(stream_type::LASTWORDS_BREADCRUMBS, breadcrumbs.as_bytes())
+    }
+
+    pub(super) fn throws(&mut self, labels: &Labels) -> StreamResult {
+        let mut throws = labels.throws.clone();
+        if throws.is_empty() {
+            return Ok(());
+        }
+        let texts = throws.iter_mut().filter_map(|throw| throw.get_mut("what"));
+        texts
+            .filter(|what| self.is_triage() && what.is_string())
+            .for_each(|what| *what = json!(SCRUBBED));
+        let throws = Value::Array(throws).to_string();
+        self.dump.add_stream(stream_type::LASTWORDS_THROWS, throws.as_bytes())
     }
 
     pub(super) fn soft_errors(&mut self) -> StreamResult {

@@ -1,0 +1,85 @@
+//! Walks of this very process, beside libgcc's.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use std::arch::naked_asm;
+use std::ffi::{c_int, c_void};
+
+use super::*;
+use crate::throws::images;
+
+unsafe extern "C" {
+    fn _Unwind_Backtrace(
+        step: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+        to: *mut c_void,
+    ) -> c_int;
+    fn _Unwind_GetIP(context: *mut c_void) -> usize;
+}
+
+extern "C" fn collect(context: *mut c_void, to: *mut c_void) -> c_int {
+    // SAFETY: called by the unwinder with its context, and what `walks` gave it.
+    unsafe { (*to.cast::<Vec<u64>>()).push(_Unwind_GetIP(context) as u64) };
+    0
+}
+
+/// Calls `walks` with where this function was called from.
+#[unsafe(naked)]
+unsafe extern "C" fn probe() -> usize {
+    naked_asm!(
+        ".cfi_startproc",
+        "push rax",
+        ".cfi_adjust_cfa_offset 8",
+        "lea rdi, [rsp + 8]",
+        "mov rsi, rbp",
+        "call {walks}",
+        "pop rcx",
+        ".cfi_adjust_cfa_offset -8",
+        "ret",
+        ".cfi_endproc",
+        walks = sym walks,
+    )
+}
+
+/// How many frames both walks agree on; all of ours must be libgcc's.
+extern "C" fn walks(entry: usize, rbp: usize) -> usize {
+    // SAFETY: `probe` gives the address of its return address.
+    let start = unsafe { crate::throws::hooks::start(entry, rbp) };
+    let stack = Stack { low: start.rsp, high: start.rsp + 64 * 1024, distance: 0 };
+    let mut pcs = [0; MOST_FRAMES];
+    let count = walk(start, &stack, &mut pcs);
+    let mut expected: Vec<u64> = Vec::new();
+    // SAFETY: the callback gets the pointer to `expected`.
+    unsafe { _Unwind_Backtrace(collect, (&raw mut expected).cast()) };
+    let first = expected.iter().position(|pc| *pc == pcs[0]).unwrap();
+    assert_eq!(pcs[..count], expected[first..first + count]);
+    count
+}
+
+#[inline(never)]
+fn deep(levels: usize) -> usize {
+    if levels == 0 {
+        // SAFETY: takes no arguments.
+        return unsafe { probe() };
+    }
+    std::hint::black_box(deep(levels - 1))
+}
+
+#[test]
+fn a_walk_gives_the_return_addresses_that_libgcc_gives() {
+    images::prepare();
+    let in_thread = |levels| std::thread::spawn(move || deep(levels)).join().unwrap();
+    let (shallow, deeper) = (in_thread(1), in_thread(20));
+    assert_eq!(deeper - shallow, 19, "one frame per level");
+    assert_eq!(in_thread(20), deeper, "with remembered rules");
+    assert_eq!(in_thread(200), MOST_FRAMES, "cut");
+}
+
+#[test]
+fn a_walk_ends_where_the_readable_stack_ends() {
+    images::prepare();
+    let nowhere = Start { return_address: collect as *const () as usize + 1, rsp: 4096, rbp: 1 };
+    for (low, high) in [(0, 0), (4096, 4096), (4096, 4100), (usize::MAX - 8, usize::MAX)] {
+        let stack = Stack { low, high, distance: 0 };
+        assert_eq!(walk(nowhere, &stack, &mut [0; MOST_FRAMES]), 1);
+    }
+}
