@@ -10,9 +10,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 REPOSITORY = Path(__file__).parents[2]
 BREAKPAD = REPOSITORY / ".tools/node_modules/minidump/bin/linux-x64"
@@ -49,13 +52,16 @@ def executable() -> Path:
     return Path(sys.executable).resolve()
 
 
-def read_with_lldb(dump: Path) -> dict[str, Any]:
-    """Threads, modules and stop reason as LLDB sees them; fails on any complaint."""
+def read_with_lldb(dump: Path, *, memory: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
+    """Threads, modules, stop reason and memory as LLDB sees them; fails on any complaint.
+
+    `memory`: addresses and sizes; the contents are hexadecimal, `None` for what is not there.
+    """
     done = _run(
         tool("lldb-19"), "--batch", "--no-lldbinit",
         "-o", f"command script import {Path(__file__).with_name('lldb_facts.py')}",
         "-o", f"target create --core {dump} {executable()}",
-        "-o", "facts",
+        "-o", f"facts {json.dumps(memory)}",
     )  # fmt: skip
     facts = re.findall(r"^FACTS (.*)$", done.stdout, re.MULTILINE)
     assert facts, done.stdout + done.stderr

@@ -20,7 +20,21 @@ def _thread(thread):
         "signal": thread.GetStopReasonDataAtIndex(0) if reason == lldb.eStopReasonSignal else None,
         "stop": thread.GetStopDescription(200),
         "frames": frames,
+        "registers": _registers(thread),
     }
+
+
+def _registers(thread):
+    sets = thread.GetFrameAtIndex(0).GetRegisters()
+    general = [one for one in sets if "general" in (one.GetName() or "").lower()]
+    return {one.GetName(): one.GetValueAsUnsigned() for values in general for one in values}
+
+
+def _memory(process, place):
+    address, size = place
+    error = lldb.SBError()
+    data = process.ReadMemory(address, size, error)
+    return data.hex() if error.Success() and len(data) == size else None
 
 
 def facts(debugger, command, result, internal):
@@ -39,6 +53,7 @@ def facts(debugger, command, result, internal):
         "selected_tid": process.GetSelectedThread().GetThreadID(),
         "threads": [_thread(thread) for thread in process],
         "modules": modules,
+        "memory": [_memory(process, place) for place in json.loads(command or "[]")],
     }
     result.AppendMessage("FACTS " + json.dumps(known))
 
