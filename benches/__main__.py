@@ -6,12 +6,22 @@ import datetime as dt
 
 from benches.analyse_time import analyse_time
 from benches.capture_time import capture_time
+from benches.full_dump_time import full_dump_time
 from benches.install_cost import install_cost
 from benches.measure import REPOSITORY, Row, machine
 from benches.monitor_cost import monitor_cost
+from benches.numpy_dump import numpy_dump
 from benches.thread_creation import thread_creation
 
-PROMISES = [install_cost, capture_time, monitor_cost, thread_creation, analyse_time]
+PROMISES = [
+    install_cost,
+    capture_time,
+    full_dump_time,
+    numpy_dump,
+    monitor_cost,
+    thread_creation,
+    analyse_time,
+]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"
 

@@ -19,13 +19,15 @@ __all__ = ["capture_time"]
 
 PROGRAM = PROGRAMS / "many_threads.py"
 COUNT = 15
+THREADS, MODULES = 32, 100
 
 
 def capture_time() -> list[Row]:
-    """Nine threads; the time ends when the process is gone, and its dump is complete by then."""
+    """The time ends when the process is gone, and its dump is complete by then."""
     deaths = [_die() for _ in range(COUNT + 1)][1:]
     cores = [_gcore() for _ in range(3)] if shutil.which("gcore") else []
-    command = f"benches/programs/many_threads.py (9 threads), median of {COUNT}"
+    command = f"benches/programs/many_threads.py ({THREADS} threads, {MODULES} modules), "
+    command += f"median of {COUNT}"
     peer = "gcore, " + version_of("gdb", "--version")
     return [
         Row(promise="fault → dump complete and process gone",
@@ -38,12 +40,16 @@ def capture_time() -> list[Row]:
     ]  # fmt: skip
 
 
+def _command(spool: Path, what: str, folder: Path) -> list[str | Path]:
+    return [sys.executable, PROGRAM, spool, what, str(THREADS), str(MODULES), folder]
+
+
 def _die() -> tuple[float, float]:
     """Milliseconds from the fault to the end of the process, and KiB of its dump."""
     with home() as folder:
         spool = folder / "spool"
         process = subprocess.Popen(
-            [sys.executable, PROGRAM, spool, "die"],
+            _command(spool, "die", folder),
             stdout=subprocess.PIPE,
             env=environment(folder),
             text=True,
@@ -72,7 +78,7 @@ def _gcore() -> tuple[float, float]:
     """Milliseconds that gcore takes for the same process, and KiB on disk of its core file."""
     with home() as folder:
         process = subprocess.Popen(
-            [sys.executable, PROGRAM, folder / "spool", "wait"],
+            _command(folder / "spool", "wait", folder),
             stdout=subprocess.PIPE,
             env=environment(folder),
             text=True,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benches.measure import PROGRAMS, REPOSITORY, Row, home, run
+from benches.measure import PROGRAMS, Row, home, package, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +20,7 @@ COUNT = 21
 def install_cost() -> list[Row]:
     """Import and install, medians, beside sentry-sdk's import and init."""
     ours = _medians(PROGRAMS / "install.py", None)
-    packages = _sentry()
+    packages = package(SENTRY)
     theirs = _medians(PROGRAMS / "install_sentry.py", packages) if packages else (None, None)
     command = f"benches/programs/install.py, median of {COUNT} fresh interpreters"
     peer = SENTRY.replace("==", " ")
@@ -42,25 +41,3 @@ def _medians(program: Path, argument: Path | None) -> tuple[float, float]:
             taken.append([int(text) / 1e6 for text in done.stdout.split()])
     imports, installs = zip(*taken[1:], strict=True)
     return statistics.median(imports), statistics.median(installs)
-
-
-def _sentry() -> Path | None:
-    """Folder with the peer's packages, installed there at the first run."""
-    packages = REPOSITORY / ".tools" / SENTRY
-    if not packages.is_dir():
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--target",
-            str(packages),
-            SENTRY,
-        ]
-        if subprocess.run(command, check=False).returncode != 0:
-            print(
-                f"warning: {SENTRY} cannot be installed, its figures are missing", file=sys.stderr
-            )
-            return None
-    return packages

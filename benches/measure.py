@@ -22,6 +22,7 @@ __all__ = [
     "environment",
     "home",
     "machine",
+    "package",
     "run",
     "version_of",
 ]
@@ -91,6 +92,17 @@ def run(
     if done.returncode != 0 and not may_fail:
         sys.exit(f"error: {' '.join(done.args)} ended with {done.returncode}\n{done.stderr}")
     return done
+
+
+def package(requirement: str) -> Path | None:
+    """Folder with a package, installed there at the first run; `None` where that is impossible."""
+    packages = REPOSITORY / ".tools" / requirement
+    if not packages.is_dir():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages)]
+        if subprocess.run([*command, requirement], check=False).returncode != 0:
+            print(f"warning: no {requirement} here, its figures are missing", file=sys.stderr)
+            return None
+    return packages
 
 
 def version_of(*command: str) -> str:
