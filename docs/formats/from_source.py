@@ -17,7 +17,6 @@ PAGES = {
     "python-stream.md": "crates/format/src/streams/python.rs",
     "shared-area.md": "crates/capture/src/shared.rs",
     "throw-rings.md": "crates/capture/src/throws/layout.rs",
-    "throws-stream.md": "crates/monitor/src/throws.rs",
     "monitor-protocol.md": "crates/capture/src/protocol.rs",
 }
 """Page → the source file whose module comment it is."""
