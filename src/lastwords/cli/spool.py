@@ -19,6 +19,7 @@ from lastwords.cli.spools import (
 )
 from lastwords.config import CONSENT_CHOICES, load_settings
 from lastwords.errors import SpoolError
+from lastwords.report.mechanism_words import mechanism_words
 from lastwords.spool.prune import lost_undelivered, prune
 from lastwords.upload.consent import (
     consent_by_product,
@@ -104,6 +105,9 @@ def _facts(spooled: SpooledReport) -> list[str]:
         for part, path, size_bytes in spooled.files()
     ]
     lines += [f"annotation {key} = {value}" for key, value in sorted(report.annotations.items())]
+    if report.mechanism is not None:
+        words = mechanism_words(asdict(report.mechanism))
+        lines += [f"{label.lower():10} {text}" for label, text in words]
     return lines + [
         f"missing    {problem.where}: {problem.message} ({problem.code})"
         for problem in report.soft_errors

@@ -10,6 +10,7 @@ import click
 
 from lastwords.cli.render.clean import clean
 from lastwords.config import state_dir
+from lastwords.report.mechanism_words import cause_words
 from lastwords.spool.sessions import recover_sessions
 from lastwords.spool.spool import Spool
 
@@ -66,9 +67,17 @@ def report_title(report: CrashReport) -> str:
     if report.exception is not None and report.exception.type is not None:
         return report.exception.type
     mechanism = report.mechanism
-    if mechanism is not None and mechanism.signal is not None and mechanism.signal.name:
+    if mechanism is None:
+        return "unknown"
+    if mechanism.end is not None:
+        is_likely = mechanism.end.certainty == "likely"
+        words = cause_words(mechanism.end.cause or "unknown")
+        return f"abnormal end: {'likely ' if is_likely else ''}{words}"
+    if mechanism.type == "requested":
+        return mechanism.description or "dump on demand"
+    if mechanism.signal is not None and mechanism.signal.name:
         return mechanism.signal.name
-    return (mechanism.type if mechanism is not None else None) or "unknown"
+    return mechanism.type or "unknown"
 
 
 def size_text(size_bytes: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["mechanism_words", "stack_overflow_words", "uncaught_words"]
+__all__ = ["cause_words", "mechanism_words", "stack_overflow_words", "uncaught_words"]
 
 _MAX_TEXT = 2_000
 _MAX_EVIDENCE = 16
@@ -42,6 +42,11 @@ def mechanism_words(mechanism: Mapping[str, object]) -> list[tuple[str, str]]:
     return [(label, words) for label, words in pairs if words]
 
 
+def cause_words(cause: str) -> str:
+    """Say in words what a `cause` of an abnormal end is; a new one stays as it is."""
+    return _CAUSES.get(cause, "not known" if cause == "unknown" else cause)
+
+
 def stack_overflow_words(value: object) -> str | None:
     """Say that a stack was full, and how large it was; `None` when it was not."""
     if not isinstance(value, dict):
@@ -68,7 +73,7 @@ def _end(end: Mapping[str, object]) -> str | None:
     if not end:
         return None
     cause = _text(end.get("cause")) or "unknown"
-    words = _CAUSES.get(cause, "not known" if cause == "unknown" else cause)
+    words = cause_words(cause)
     is_likely = end.get("certainty") == "likely"
     exit_code, signal = _number(end.get("exit_code")), _number(end.get("signal"))
     parts = [
@@ -77,7 +82,7 @@ def _end(end: Mapping[str, object]) -> str | None:
         None if signal is None else f"signal {signal}",
     ]
     evidence = end.get("evidence")
-    found = evidence[:_MAX_EVIDENCE] if isinstance(evidence, list) else []
+    found = evidence[:_MAX_EVIDENCE] if isinstance(evidence, (list, tuple)) else []
     known = [line for line in (_text(one) for one in found) if line]
     head = ", ".join(part for part in parts if part)
     return f"{head} ({'; '.join(known)})" if known else head

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lastwords.signature.explain import as_document, as_lines
 from lastwords.signature.frames import (
+    REQUESTED,
     FrameKind,
     PythonExceptionInput,
     SignatureFrame,
@@ -19,9 +20,11 @@ from lastwords.signature.frames import (
 )
 from lastwords.signature.lists import is_plumbing
 from lastwords.signature.result import Key, KeyKind, Note, SignatureResult
-from lastwords.signature.v1 import VERSION, FrameRole, sign
+from lastwords.signature.v1 import ABNORMAL_END, VERSION, FrameRole, sign
 
 __all__ = [
+    "ABNORMAL_END",
+    "REQUESTED",
     "VERSION",
     "FrameKind",
     "FrameRole",

@@ -16,6 +16,7 @@ from lastwords.signature.names import module_name
 from lastwords.signature.python_names import PathRoots, is_stdlib, python_module
 
 __all__ = [
+    "REQUESTED",
     "FrameKind",
     "PythonExceptionInput",
     "SignatureFrame",
@@ -24,6 +25,9 @@ __all__ = [
     "from_exception",
     "from_report",
 ]
+
+REQUESTED = "dump on demand"
+"""Reason of a dump that somebody asked for: no crash."""
 
 _MAX_FRAMES = 1024
 _MAX_NAME_CHARS = 4096
@@ -98,12 +102,14 @@ class SignatureInput:
         message: An assertion or abort message of the native crash.
         frames: Merged frames of the crashing thread, innermost first, inline frames expanded.
         exception: Set when the report is about a Python exception; `frames` is then not used.
+        end: Set when the report is about an end without a crash: its cause. Nothing else is used.
     """
 
     reason: str | None = None
     message: str | None = None
     frames: tuple[SignatureFrame, ...] = ()
     exception: PythonExceptionInput | None = None
+    end: str | None = None
 
 
 def from_analysis(document: Mapping[str, object]) -> SignatureInput:
@@ -204,16 +210,31 @@ def from_report(
     A report without both gives the reason alone, from the report's mechanism.
     """
     mechanism = _mapping(report.get("mechanism"))
+    if mechanism.get("type") == "abnormal_end":
+        return SignatureInput(end=_end(mechanism))
     exception = _mapping(report.get("exception"))
     if exception and mechanism.get("type") != "signal":
         return from_exception(exception)
     signal = _text(_mapping(mechanism.get("signal")).get("name"))
     if analysis is not None:
         read = from_analysis(analysis)
+        if mechanism.get("type") == "requested":
+            return replace(read, reason=REQUESTED)
         return replace(read, reason=signal) if read.reason is None else read
     if exception:
         return from_exception(exception)
     return SignatureInput(reason=signal or _text(mechanism.get("type")))
+
+
+def _end(mechanism: Mapping[str, object]) -> str:
+    """Name the end: its cause, and what makes one `os_exit` or `signal` another than the next."""
+    end = _mapping(mechanism.get("end"))
+    cause = _text(end.get("cause")) or "unknown"
+    exit_code = end.get("exit_code")
+    if cause == "os_exit" and isinstance(exit_code, int):
+        return f"os_exit {exit_code}"
+    signal = _text(_mapping(mechanism.get("signal")).get("name"))
+    return signal if cause == "signal" and signal else cause
 
 
 def _crashing_frames(

@@ -36,9 +36,12 @@ from lastwords.signature.result import Note, SignatureResult, digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["VERSION", "FrameRole", "sign"]
+__all__ = ["ABNORMAL_END", "VERSION", "FrameRole", "sign"]
 
 VERSION = "v1"
+
+ABNORMAL_END = "abnormal_end"
+"""First part of the signature of an end without a crash; the cause is the second, and the last."""
 
 _MAX_TEXT_CHARS = 255
 _MAX_HASHED_FRAMES = 16
@@ -95,6 +98,8 @@ def sign(source: SignatureInput, words: Words | None = None) -> SignatureResult:
         words: The word lists; those shipped with the package by default.
     """
     words = words or load()
+    if source.end is not None:
+        return _Trail([], None).finish([ABNORMAL_END, source.end], ABNORMAL_END, (), ())
     if source.exception is not None:
         return _sign_exception(source.exception, words)
     return _sign_native(source, words)

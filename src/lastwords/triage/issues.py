@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 
 from lastwords.errors import StoreError
+from lastwords.report.mechanism_words import cause_words
+from lastwords.signature import ABNORMAL_END
 from lastwords.store import GroupingKey, IssueStatus
 from lastwords.store import issues as issue_rows
 from lastwords.store.schema import issue, report
@@ -116,11 +118,21 @@ def issue_title(signature: SignatureResult) -> str:
     head = head.removeprefix("pyexc:")
     if not names:
         return head
+    if head == ABNORMAL_END:
+        return f"Abnormal end: {_end_words(names[0])}"
     if not signature.has_stack or names[0].startswith("("):
         return " ".join([head, *names])
     functions = [name.partition("!")[2] or name for name in names]
     text = f"{head} in {' ← '.join(functions)}"
     return text if signature.is_groupable else f"{text} (no symbols)"
+
+
+def _end_words(end: str) -> str:
+    cause, _, exit_code = end.partition(" ")
+    words = cause_words(cause)
+    if exit_code:
+        return f"{words} with status {exit_code}"
+    return words if words != cause else f"ended by {cause}"
 
 
 def _regress(connection: Connection, issue_id: int, report_id: str, version: str | None) -> bool:

@@ -1,6 +1,7 @@
 """Which issue matters most, and the figures that stand beside it.
 
 Installations count, not reports: one machine that crashes all day must not hide what many meet.
+Dumps that somebody asked for are no crashes: they come last, however many there are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, func, select, type_coerce
 
+from lastwords.signature import REQUESTED
 from lastwords.store import Issue, IssueStatus
 from lastwords.store.schema import report
 from lastwords.triage.versions import version_order
@@ -97,6 +99,8 @@ def ranked_issues(
 ) -> list[RankedIssue]:
     """Return issues: most installations first, then most reports, then the newest report.
 
+    Dumps on demand come after all others.
+
     Args:
         store: The store.
         statuses: Only these; `None` for all.
@@ -109,6 +113,7 @@ def ranked_issues(
         found.extend(store.issues(status=status, product=product, limit=limit))
     found.sort(key=lambda one: one.id)
     found.sort(key=lambda one: (one.installations, one.reports, one.last_seen), reverse=True)
+    found.sort(key=lambda one: one.signature.startswith(REQUESTED))
     found = found[:limit]
     ids = [one.id for one in found]
     with store.db.read() as connection:

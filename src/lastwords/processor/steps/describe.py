@@ -80,6 +80,8 @@ def _found(document: CrashReport, work: Work) -> Found:
         mechanism=_column(mechanism.type) if mechanism else None,
         crash_reason=_column(exception.type) if exception else None,
     )
+    if mechanism is not None and mechanism.end is not None:
+        return replace(found, crash_reason=_column(f"abnormal end: {mechanism.end.cause}"))
     signal = mechanism.signal if mechanism else None
     if signal is None:
         return found
