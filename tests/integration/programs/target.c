@@ -72,6 +72,7 @@ __attribute__((noinline)) static void live(void) {
 static void crash_in_thread(void) {
     pthread_t idle, thread;
     pthread_create(&idle, NULL, count, (void *)&counters[0]);
+    while (counters[0] == 0) usleep(100);
     pthread_create(&thread, NULL, crash, NULL);
     pthread_join(thread, NULL);
 }
