@@ -129,8 +129,9 @@ fn analyze_with(
         Stacks::new(&threads, walker, interpreter, &mut soft_errors).walk_all(count, &python)
     };
     let plumbing = plumbing_of(&stacks, interpreter);
-    let own = OwnStreams::read(&dump, &mut soft_errors);
+    let mut own = OwnStreams::read(&dump, &mut soft_errors);
     let thrown_from = own.thrown_from(&mut state, provider);
+    throws::mark_rethrows(&mut own.throws, &thrown_from);
     stacks::into_state(&mut state, &threads, &mut stacks);
     let crashed = state.requesting_thread;
     let mut document = document::base(&mut state, &mut soft_errors);

@@ -36,6 +36,8 @@ pub(crate) struct Throw {
     primary: Option<u64>,
     class: &'static str,
     is_uncaught: bool,
+    /// `throw;`: the same object once more, set by [`mark_rethrows`].
+    is_rethrow: bool,
     /// Return addresses, newest first.
     pub(crate) pcs: Vec<u64>,
 }
@@ -79,6 +81,7 @@ fn decode_one(entry: &Map<String, Value>, frames_left: &mut usize) -> Throw {
         primary: entry.get("primary").and_then(address),
         class: CLASSES.iter().find(|known| Some(**known) == class).copied().unwrap_or("foreign"),
         is_uncaught: entry.get("is_uncaught").and_then(Value::as_bool).unwrap_or(false),
+        is_rethrow: false,
         pcs,
     }
 }
@@ -121,6 +124,15 @@ pub(crate) fn frames<P: SymbolProvider + Sync>(
     throw.pcs.iter().map(frame_at).flat_map(named).collect()
 }
 
+/// Marks throws whose newest frame is `__cxa_rethrow`; libstdc++'s own terminate handler rethrows
+/// what it is about to print.
+pub(crate) fn mark_rethrows(throws: &mut [Throw], frames: &[Vec<Value>]) {
+    for (throw, frames) in throws.iter_mut().zip(frames) {
+        let newest = frames.first().and_then(|frame| frame.get("function")?.as_str());
+        throw.is_rethrow = newest.is_some_and(|name| name.starts_with("__cxa_rethrow"));
+    }
+}
+
 /// The key `throws`; `frames` are the documents' frames of each throw.
 pub(crate) fn to_json(
     throws: &[Throw],
@@ -146,18 +158,24 @@ pub(crate) fn to_json(
     throws.iter().zip(frames).enumerate().map(of_throw).collect()
 }
 
-/// Index of the throw that made the object that a dependent exception stands for.
+/// Index of the throw that made the object that a dependent exception stands for, or that was
+/// rethrown.
 ///
 /// An address may be used again, so the newest older throw counts. Without an address it is
 /// the newest older one with the same type and text.
 fn primary_of(throws: &[Throw], index: usize) -> Option<usize> {
-    let throw = throws.get(index).filter(|throw| throw.class == "cpp_dependent")?;
-    let is_primary = |other: &Throw| match throw.primary {
+    let throw = throws.get(index)?;
+    let address = match throw.class {
+        "cpp_dependent" => throw.primary,
+        _ if throw.is_rethrow => Some(throw.exception?),
+        _ => return None,
+    };
+    let is_primary = |other: &Throw| match address {
         Some(address) => other.exception == Some(address),
         None => other.type_name == throw.type_name && other.what == throw.what,
     };
     let older = throws.iter().enumerate().skip(index.saturating_add(1));
-    let mut candidates = older.filter(|(_, other)| other.class == "cpp");
+    let mut candidates = older.filter(|(_, other)| other.class == "cpp" && !other.is_rethrow);
     candidates.find(|(_, other)| is_primary(other)).map(|(index, _)| index)
 }
 
@@ -182,6 +200,10 @@ pub(crate) fn complete(
         let has_died_so = said.is_some() || has_terminated(document);
         throws.iter().position(is_of_crashed).filter(|_| has_died_so)
     });
+    // A rethrow says where the exception went through, its first throw where it came from.
+    let rethrown = |index: &usize| throws.get(*index).is_some_and(|throw| throw.is_rethrow);
+    let origin = index.filter(rethrown).and_then(|index| primary_of(throws, index));
+    let index = origin.or(index);
     let throw = index.and_then(|index| throws.get(index));
     let text = |key| said.and_then(|said| said.get(key)).and_then(Value::as_str).map(cut);
     let value = (said.is_some() || throw.is_some()).then(|| {

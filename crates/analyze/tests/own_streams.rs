@@ -196,6 +196,30 @@ fn an_uncaught_throw_of_the_crashing_thread_is_the_death() {
 }
 
 #[test]
+fn a_rethrow_leads_to_the_first_throw_of_its_object() {
+    // What libstdc++'s terminate handler does before it prints: `throw;`.
+    let place = modules()[1].clone();
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join(place.leaf()).join(place.breakpad_id());
+    std::fs::create_dir_all(&tree).unwrap();
+    let module = format!("MODULE Linux x86_64 {} _heat.so\n", place.breakpad_id());
+    let text = format!("{module}FUNC 1000 800 0 __cxa_rethrow\nFUNC 2000 800 0 load\n");
+    std::fs::write(tree.join("_heat.so.sym"), text).unwrap();
+    let mut rethrow = throw(7, "cpp", "cold");
+    rethrow["is_uncaught"] = true.into();
+    let mut first = throw(7, "cpp", "cold");
+    first["pcs"] = json!([format!("{:#x}", GLUE.0)]);
+    let mut other = first.clone();
+    other["exception"] = "0x20".into();
+    let throws = json!([rethrow, other, first]).to_string().into_bytes();
+    let document = analyze_with(one_thread().raw_stream(THROWS, throws).build(), |options| {
+        options.symbols = vec![folder.path().to_owned()];
+    });
+    assert_eq!(document["throws"][0]["primary"], 2);
+    assert_eq!(document["crash_info"]["cpp_exception"]["throw"], 2);
+}
+
+#[test]
 fn what_the_writer_says_of_the_exception_counts_first() {
     let metadata = json!({"mechanism": {"cpp_exception": {"type": "N3app5ErrorE", "what": "x"}}});
     let dump = with_json(METADATA, &metadata);
