@@ -154,3 +154,13 @@ def test_a_crash_leaves_a_full_dump(home: Home) -> None:
     dump = FullDump.read(report.folder / "dump-full.dmp")
     assert dump.bytes_at(death.facts["address"], 8) == b"the last"
     assert "SIGSEGV" in analyze(report.folder / "dump-full.dmp")["crash_info"]["type"]
+
+
+def test_a_full_dump_of_a_crash_ends_with_the_budget(home: Home) -> None:
+    death = be_dumped("large_crash", home, dump_kinds=["full"], budget_s=1.0)
+    assert death.returncode == -signal.SIGSEGV
+    document = home.report().document
+    assert document["dump"]["is_cut"] is True
+    (cut,) = [error for error in document["soft_errors"] if error["code"] == "memory_cut"]
+    assert "budget_s" in cut["message"]
+    assert "SIGSEGV" in analyze(home.report().dump)["crash_info"]["type"]

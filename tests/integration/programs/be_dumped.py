@@ -236,6 +236,15 @@ def crash():
     ctypes.string_at(0)
 
 
+def large_crash():
+    """More than a disk takes in the time."""
+    memory = new_memory(3 << 30)
+    piece = os.urandom(1 << 20)
+    for start in range(0, len(memory), len(piece)):
+        memory[start : start + len(piece)] = piece
+    ctypes.string_at(0)
+
+
 if WAY == "no_clone":
     deny_clones()
 lastwords.install(product="dumped", version="1", **SETTINGS)

@@ -41,7 +41,7 @@ impl Cut {
         match self {
             Self::Size => "the dump reached its greatest size (limit max_dump_bytes)",
             Self::FreeSpace => "so much must stay free on the disk (limit min_free_bytes)",
-            Self::Time => "no time was left, and the process could not be let go",
+            Self::Time => "no time was left (setting budget_s)",
         }
     }
 }
@@ -199,11 +199,9 @@ impl Stream<'_, '_> {
         if self.dump.large_room().is_some_and(|room| used > room) {
             return Some(Cut::Size);
         }
+        // Whoever waits for the dump ends the monitor when the whole budget is over.
         if self.deadline.is_some_and(|at| Instant::now() >= at) {
-            if !self.snapshot.let_go(self.soft_errors) {
-                return Some(Cut::Time);
-            }
-            self.deadline = None;
+            return Some(Cut::Time);
         }
         if self.bytes == 0 || self.bytes.saturating_sub(self.checked) >= CHECKED_EVERY {
             self.checked = self.bytes;
