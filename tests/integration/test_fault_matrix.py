@@ -21,36 +21,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 DEATHS = deaths()
+WITH_WORDS = [death for death in DEATHS if WAYS[death.way].words]
 LLDB_WAYS = [
     "fault_write_wild", "fault_bus_past_end", "fault_divide", "fault_illegal", "fault_trap",
     "fault_system_call", "fault_throw_std",
 ]  # fmt: skip
 LLDB = [death for death in DEATHS if death.way in LLDB_WAYS and death.version == OWN]
-PENDING = {"last_words", "cpp_exception"}
-"""What is not built yet; its cells are expected to fail, strictly."""
-
-
-def needs_alternate_stack(death: Death) -> bool:
-    has_no_stack = WAYS[death.way].is_overflow or death.way in {
-        "fault_trashed_sp", "fault_trashed_all"
-    }  # fmt: skip
-    return has_no_stack and death.kind != "main"
-
-
-def cells(found: list[Death], *features: str) -> list[object]:
-    """Parameters of a test; a cell that needs a feature of `PENDING` is marked."""
-    marked = []
-    for death in found:
-        needed = {"alternate stacks"} if needs_alternate_stack(death) else set()
-        way = WAYS[death.way]
-        if "words" in features and way.words not in {None, Words.C_LIBRARY}:
-            needed.add(way.words.value.partition(".")[2])
-        if "overflow" in features and way.is_overflow:
-            needed.add("stack_overflow")
-        missing = sorted(needed & PENDING)
-        marks = [pytest.mark.xfail(strict=True, reason=", ".join(missing))] if missing else []
-        marked.append(pytest.param(death, marks=marks, id=str(death)))
-    return marked
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +108,7 @@ def assert_python_frames(way: Way, case: Case) -> None:
         assert told[0][2] == way.python_frame
 
 
-@pytest.mark.parametrize("death", cells(DEATHS))
+@pytest.mark.parametrize("death", DEATHS, ids=str)
 def test_the_report_is_true(death: Death, die: Callable[[Death], Case]) -> None:
     case, way = die(death), WAYS[death.way]
     assert case.returncode == -way.signal, case.stderr
@@ -144,7 +120,7 @@ def test_the_report_is_true(death: Death, die: Callable[[Death], Case]) -> None:
         assert way.name in {frame.get("function") for frame in crashing_frames(case.analysis)}
 
 
-@pytest.mark.parametrize("death", cells([d for d in DEATHS if WAYS[d.way].words], "words"))
+@pytest.mark.parametrize("death", WITH_WORDS, ids=str)
 def test_what_was_said_is_in_the_report(death: Death, die: Callable[[Death], Case]) -> None:
     way, mechanism = WAYS[death.way], die(death).report["mechanism"]
     assert way.text is not None
@@ -157,7 +133,7 @@ def test_what_was_said_is_in_the_report(death: Death, die: Callable[[Death], Cas
     assert way.text in told
 
 
-@pytest.mark.parametrize("death", cells(DEATHS, "overflow"))
+@pytest.mark.parametrize("death", DEATHS, ids=str)
 def test_an_overflow_and_nothing_else_is_named_so(
     death: Death, die: Callable[[Death], Case]
 ) -> None:
@@ -166,7 +142,7 @@ def test_an_overflow_and_nothing_else_is_named_so(
 
 
 @pytest.mark.foreign
-@pytest.mark.parametrize("death", cells(DEATHS))
+@pytest.mark.parametrize("death", DEATHS, ids=str)
 def test_breakpad_sees_the_same(death: Death, die: Callable[[Death], Case]) -> None:
     case, way = die(death), WAYS[death.way]
     seen = read_with_breakpad(case.dump, has_stack=way.has_stack)
@@ -181,7 +157,7 @@ def test_breakpad_sees_the_same(death: Death, die: Callable[[Death], Case]) -> N
 
 
 @pytest.mark.foreign
-@pytest.mark.parametrize("death", cells(LLDB))
+@pytest.mark.parametrize("death", LLDB, ids=str)
 def test_lldb_sees_the_same(death: Death, die: Callable[[Death], Case]) -> None:
     case, way = die(death), WAYS[death.way]
     seen = read_with_lldb(case.dump)

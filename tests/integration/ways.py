@@ -47,7 +47,7 @@ class Way:
         codes: Possible values of `si_code`.
         address: The fault address; `None` where it depends on the run or there is none.
         words: Where the text stands; `None` when nothing is said.
-        text: A part of that text.
+        text: A part of that text; types of C++ are mangled (Itanium C++ ABI).
         is_overflow: The stack was used up.
         is_elsewhere: Another thread than the calling one dies.
         has_stack: The stack pointer still leads to the stack.
@@ -159,7 +159,7 @@ _RUST = [
 _CPP = [
     _abort("throw_std", Words.CPP_EXCEPTION, "the grid is empty"),
     _abort("throw_own", Words.CPP_EXCEPTION, "OwnError"),
-    _abort("throw_int", Words.CPP_EXCEPTION, "int"),
+    _abort("throw_int", Words.CPP_EXCEPTION, "i: None"),
     _abort("terminate"),
     _abort("pure_virtual", Words.LAST_WORDS, "pure virtual"),
     _abort("throw_in_noexcept", Words.CPP_EXCEPTION, "thrown in a noexcept function"),

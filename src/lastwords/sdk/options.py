@@ -23,7 +23,8 @@ def ignored_signals(settings: Settings) -> list[SettingsError]:
     """Tell which of the wanted signals end nothing here, because the process ignores them."""
     if not settings.extra_signals:
         return []
-    import _signal  # what `signal` wraps; that one imports `enum`, which costs 3 ms
+    # What `signal` wraps; that one imports `enum`, which costs 3 ms. typeshed does not know it.
+    import _signal  # type: ignore[import-not-found]
 
     found = []
     for name in settings.extra_signals:
