@@ -198,14 +198,17 @@ def _facts(
 def _death(
     mechanism: Mapping[str, object], crash: Mapping[str, object]
 ) -> Iterator[tuple[str, str | None]]:
-    """What the report says of the death; where it is silent, what the dump says."""
-    said = mechanism_words(mechanism)
-    labels = {label for label, _ in said}
-    yield from said
-    if "Stack" not in labels:
+    """What report and dump say of the death.
+
+    The dump's analysis knows the type's source name, which the report writes as the linker does.
+    """
+    exception = uncaught_words(crash.get("cpp_exception"))
+    said = dict(mechanism_words(mechanism))
+    if exception:
+        said["C++ exception"] = exception
+    if "Stack" not in said:
         yield "Stack", stack_overflow_words(crash.get("stack_overflow"))
-    if "C++ exception" not in labels:
-        yield "C++ exception", uncaught_words(crash.get("cpp_exception"))
+    yield from said.items()
 
 
 def _signal(signal: Mapping[str, object]) -> str | None:

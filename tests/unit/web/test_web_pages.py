@@ -271,7 +271,7 @@ def test_a_recursion_is_shown_once_and_counted(client, reports):
 def test_throws_are_shown_with_the_one_that_nobody_caught_open(client, reports):
     document = analysis(
         throws=[
-            {"thread": 0, "thread_id": 4700, "type": "app::<Other>", "frames": []},
+            {"thread": 1, "thread_id": 4711, "type": "app::<Other>", "frames": []},
             {
                 "thread": 1,
                 "thread_id": 4711,
@@ -283,7 +283,9 @@ def test_throws_are_shown_with_the_one_that_nobody_caught_open(client, reports):
         ]
     )
     document["crash_info"]["cpp_exception"] = {"type": "std::runtime_error", "throw": 1}
-    report_id, _ = reports.native(document=document)
+    mechanism = {"type": "signal", "cpp_exception": {"type": "St13runtime_error"}}
+    report = signal_report(mechanism=mechanism)
+    report_id, _ = reports.native(document=document, report=report)
     html = page(client, f"/reports/{report_id}")
     text = visible(html)
     assert "Throw 2, thread 4711, the crashing thread: nobody caught it std::runtime_error" in text
