@@ -14,7 +14,8 @@ import os, resource, signal, sys
 import lastwords
 
 def install(**settings):
-    return lastwords.install(product="p", version="1", dump_dir=os.environ["DUMPS"], **settings)
+    settings |= {"dump_dir": os.environ["DUMPS"], "report_abnormal_ends": False}
+    return lastwords.install(product="p", version="1", **settings)
 
 """
 QUIT = "os.kill(os.getpid(), signal.SIGQUIT); signal.pause()"
@@ -29,8 +30,12 @@ DEFAULT_XFSZ = "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
 
 
 def run(home: Home, program: str, extra_signals: str = "") -> Death:
-    environment = {"DUMPS": str(home.spool), "LASTWORDS_EXTRA_SIGNALS": extra_signals}
-    return run_python(["-c", START + program], home, **environment)
+    return run_python(
+        ["-c", START + program],
+        home,
+        DUMPS=str(home.spool),
+        LASTWORDS_EXTRA_SIGNALS=extra_signals,
+    )
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -88,7 +88,8 @@ def test_a_wild_pointer_is_no_stack_overflow(where: str, home: Home, stacks: Pat
 
 
 def test_without_alternate_stacks_a_thread_dies_unreported(home: Home, stacks: Path) -> None:
-    die(home, stacks, "python", "overflow_plain", alternate_stacks=False)
+    settings = {"alternate_stacks": False, "report_abnormal_ends": False}
+    die(home, stacks, "python", "overflow_plain", **settings)
     assert home.reports() == []
 
 
