@@ -34,15 +34,15 @@ def _figure(value: float | None) -> str:
 
 def _table(rows: list[Row]) -> str:
     lines = [
-        "| promise | lastwords | peer | ratio | the peer | measured by |",
-        "|---|---|---|---|---|---|",
+        "| promise | must reach | lastwords | | peer | ratio | the peer | measured by |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         peer = f"{_figure(row.peer_value)} {row.unit}" if row.peer_value is not None else "-"
         ratio = f"{row.ratio:.2g}" if row.ratio is not None else "-"
         lines.append(
-            f"| {row.promise} | {_figure(row.value)} {row.unit} | {peer} | {ratio} "
-            f"| {row.peer or '-'} | {row.command} |"
+            f"| {row.promise} | {row.must} | {_figure(row.value)} {row.unit} | {row.verdict} "
+            f"| {peer} | {ratio} | {row.peer or '-'} | {row.command} |"
         )
     return "\n".join(lines) + "\n"
 

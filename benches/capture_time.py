@@ -33,7 +33,7 @@ def capture_time() -> list[Row]:
         Row(promise="fault → dump complete and process gone",
             value=statistics.median(time_ms for time_ms, _ in deaths), unit="ms", peer=peer,
             peer_value=statistics.median(time_ms for time_ms, _ in cores) if cores else None,
-            command=command),
+            command=command, limit=60, ratio_limit=0.2),
         Row(promise="dump size", value=statistics.median(size for _, size in deaths), unit="KiB",
             peer=peer, command=command,
             peer_value=statistics.median(size for _, size in cores) if cores else None),

@@ -47,12 +47,12 @@ def full_dump_time() -> list[Row]:
     )
     return [
         Row(promise="full dump of 1 GiB: the process stands still", value=stopped_ms, unit="ms",
-            peer=gcore, peer_value=held_ms, command=command),
+            peer=gcore, peer_value=held_ms, command=command, limit=50),
         Row(promise="full dump of 1 GiB: `dump()` → complete", value=taken_ms, unit="ms",
-            peer=gcore, peer_value=core_ms, command=command),
+            peer=gcore, peer_value=core_ms, command=command, ratio_limit=1.0),
         Row(promise="full dump of 1 GiB: `dump()` → complete", value=taken_ms, unit="ms",
             peer="as many bytes written plainly", peer_value=statistics.median(writes),
-            command=command),
+            command=command, ratio_limit=1 / 0.6),
     ]  # fmt: skip
 
 

@@ -29,7 +29,21 @@ def install_cost() -> list[Row]:
             peer=f"{peer}, import", peer_value=theirs[0], command=command),
         Row(promise="`lastwords.install()`", value=ours[1], unit="ms",
             peer=f"{peer}, init", peer_value=theirs[1], command=command),
+        Row(promise="import + `install()`", value=ours[0] + ours[1], unit="ms", limit=10,
+            command=command),
+        Row(promise="import + `install()`, memory of the process", value=_memory_kib(), unit="KiB",
+            limit=2048, command="benches/programs/install_memory.py, /proc/self/smaps_rollup"),
     ]  # fmt: skip
+
+
+def _memory_kib() -> float:
+    """How much the memory grows that the process shares with nobody; median."""
+    program = PROGRAMS / "install_memory.py"
+    with home() as folder:
+        runs = [
+            run([sys.executable, program, folder / str(index)], folder) for index in range(COUNT)
+        ]
+    return statistics.median(float(done.stdout) for done in runs)
 
 
 def _medians(program: Path, argument: Path | None) -> tuple[float, float]:

@@ -33,10 +33,11 @@ def monitor_cost() -> list[Row]:
             command = "benches/programs/many_threads.py, /proc/PID/{smaps_rollup,schedstat}"
             return [
                 Row(promise="monitor, resident memory", value=_memory_kib(monitor, "Rss"),
-                    unit="KiB", command=command),
+                    unit="KiB", command=command, limit=4096),
                 Row(promise="monitor, memory of its own", unit="KiB", command=command,
                     value=_memory_kib(monitor, "Private_Dirty")),
-                Row(promise="monitor, idle", value=used, unit="% of a processor", command=command),
+                Row(promise="monitor, idle", value=used, unit="% of a processor", command=command,
+                    limit=0.1),
             ]  # fmt: skip
         finally:
             process.kill()

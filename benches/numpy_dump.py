@@ -20,8 +20,8 @@ def numpy_dump() -> list[Row]:
     command = f"benches/programs/numpy_threads.py (8 threads, {NUMPY.replace('==', ' ')})"
     return [
         Row(promise=f"mini dump of a process with numpy{how and ', compressed'}",
-            value=_size_kib(packages, how), unit="KiB", command=command)
-        for how in ("", "zstd")
+            value=_size_kib(packages, how), unit="KiB", command=command, limit=limit)
+        for how, limit in (("", 1.5e6 / 1024), ("zstd", 300e3 / 1024))
     ]  # fmt: skip
 
 

@@ -29,5 +29,5 @@ def thread_creation() -> list[Row]:
     return [
         Row(promise="create and join a thread, processor time", value=ours, unit="µs",
             peer="without lastwords", peer_value=without,
-            command="benches/programs/thread_creation.py, medians of turns"),
+            command="benches/programs/thread_creation.py, medians of turns", ratio_limit=1.05),
     ]  # fmt: skip

@@ -6,6 +6,8 @@ A test compares every page with what this module makes of the code, so none can 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,9 +59,23 @@ def errors_reference() -> str:
     return "\n".join([*lines, ""])
 
 
+def fault_matrix() -> str:
+    """The text of `docs/reference/fault-matrix.md`: the ways to die that the tests know."""
+    path = _HERE.parent / "tests/integration/ways.py"
+    spec = importlib.util.spec_from_file_location("ways", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    ways = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = ways
+    spec.loader.exec_module(ways)
+    text: str = ways.reference()
+    return text
+
+
 REFERENCE: dict[str, Callable[[], str]] = {
     "cli.md": cli_reference,
     "errors.md": errors_reference,
+    "fault-matrix.md": fault_matrix,
     "settings.md": settings_reference,
 }
 """Page of `docs/reference/` → what makes its text."""

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from signal import Signals
 
-__all__ = ["KINDS", "WAYS", "Library", "Way", "Words"]
+__all__ = ["KINDS", "WAYS", "Library", "Way", "Words", "reference"]
 
 KINDS = ("main", "worker", "native")
 """Threads to die in: Python's main thread, one of `threading`, one that Python does not know."""
@@ -223,3 +223,46 @@ _PYTHON = [
 WAYS = {way.name: way for way in [*_RUST, *_CPP, *_PYTHON]}
 """By name."""
 assert len(WAYS) == len(_RUST) + len(_CPP) + len(_PYTHON)
+
+
+_CODES = {
+    (_SEGV, MAPERR): "SEGV_MAPERR",
+    (_SEGV, ACCERR): "SEGV_ACCERR",
+    (_BUS, 1): "BUS_ADRALN",
+    (_BUS, 2): "BUS_ADRERR",
+    (_FPE, 1): "FPE_INTDIV",
+    (_FPE, 3): "FPE_FLTDIV",
+    (_FPE, 7): "FPE_FLTINV",
+    (_ILL, 2): "ILL_ILLOPN",
+    (_TRAP, 2): "TRAP_TRACE",
+    (_SYS, 1): "SYS_SECCOMP",
+}
+_SENT = {SI_USER: "SI_USER", SI_QUEUE: "SI_QUEUE", SI_TKILL: "SI_TKILL", SI_KERNEL: "SI_KERNEL"}
+_HEAD = """# Fault matrix
+
+Ways to die that `tests/integration/test_fault_matrix.py` dies for real: on the CPython that runs
+the tests every way in every kind of thread named here (Python's main thread; a worker of
+`threading`; a native one that Python does not know), on each other one from 3.10 to 3.13 that the
+machine has every way once. Of each, the report holds signal, code, address, thread, modules with
+build ids, the Python frames with their lines, and what is told here; Breakpad's
+`minidump_stackwalk` reads the same from the dump, LLDB from a sample.
+
+| way | written in | dies by | code | address | threads | the report also tells |
+|---|---|---|---|---|---|---|
+"""
+
+
+def reference() -> str:
+    """The text of `docs/reference/fault-matrix.md`."""
+    rows = [_row(way) for way in WAYS.values()]
+    return f"{_HEAD}{''.join(rows)}\n{len(rows)} ways.\n"
+
+
+def _row(way: Way) -> str:
+    codes = [_CODES.get((way.signal, code)) or _SENT[code] for code in way.codes]
+    address = "-" if way.address is None else f"{way.address:#x}"
+    told = [f"`{way.words.value}`: {way.text}"] if way.words else []
+    told += ["`mechanism.stack_overflow`"] if way.is_overflow else []
+    cells = [way.name.removeprefix("fault_"), way.library.value, way.signal.name,
+             " or ".join(codes), address, ", ".join(way.kinds), "; ".join(told)]  # fmt: skip
+    return f"| {' | '.join(cells)} |\n"
