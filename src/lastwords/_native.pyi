@@ -122,6 +122,13 @@ def note_exit() -> None:
     Removes the session file. Does nothing in a forked child, or when not armed.
     """
 
+def set_throw_note(note_type: type[str]) -> None:
+    """Attach notes of this type to Python exceptions that C++ exceptions have become.
+
+    Once, before `arm()`; later calls change nothing. Each note gets an attribute `throw`:
+    `{"type", "what", "frames"}`.
+    """
+
 def after_fork_in_child() -> None:
     """Detach a forked child from its parent's annotations and monitor.
 

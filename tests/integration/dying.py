@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PROGRAMS = Path(__file__).parent / "programs"
+REPOSITORY_SOURCE = Path(__file__).parents[2] / "src"
 DEADLINE_S = 60.0
 
 

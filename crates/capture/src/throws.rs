@@ -21,6 +21,7 @@ mod images;
 pub mod layout;
 mod pace;
 mod personality;
+mod places;
 mod python_errors;
 mod record;
 mod ring;
@@ -32,6 +33,7 @@ mod walk;
 use std::sync::atomic::Ordering;
 
 pub use caught::CaughtThrow;
+pub use places::{Place, place_of};
 pub use python_errors::Sink;
 
 use crate::got;
@@ -66,4 +68,10 @@ pub(crate) fn after_fork_in_child() {
 /// the interpreter.
 pub fn on_python_error(sink: Sink) {
     python_errors::set_sink(sink);
+}
+
+/// How many modules had been unloaded when anybody last looked: names of places are good until then.
+#[must_use]
+pub fn unloads_seen() -> u64 {
+    got::unloads_seen()
 }

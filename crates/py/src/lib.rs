@@ -7,6 +7,7 @@
 #![allow(clippy::arithmetic_side_effects, missing_docs)]
 
 mod options;
+mod throw_notes;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -210,6 +211,12 @@ fn after_fork_in_child() -> PyResult<()> {
     })
 }
 
+/// Attach notes of this type to Python exceptions that C++ exceptions have become.
+#[pyfunction]
+fn set_throw_note(note_type: Py<PyAny>) {
+    throw_notes::register(note_type);
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CoreError", module.py().get_type::<CoreError>())?;
@@ -225,5 +232,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dump, module)?)?;
     module.add_function(wrap_pyfunction!(note_exit, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
+    module.add_function(wrap_pyfunction!(set_throw_note, module)?)?;
     Ok(())
 }

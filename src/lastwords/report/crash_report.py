@@ -94,7 +94,7 @@ class LastWords:
 class CppException:
     """A C++ exception: of which `std::terminate` died, or that became a Python exception.
 
-    `frames` tell its throw site, innermost first: addresses as hexadecimal text, or `module+offset`.
+    `frames` tell where it was thrown, innermost first: hexadecimal addresses, or `module+offset`.
     """
 
     type: str | None = field(default=None, metadata=_PUBLIC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 
 from lastwords.report.scrub import scrub_text
+from lastwords.sdk.throw_note import ThrowNote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _describe_one(
         "notes": _notes(error),
         "thread_name": None,
         "frames": _frames(traceback, soft_errors),
+        "cpp_throw": _cpp_throw(error),
         "cause": None,
         "context": None,
     }
@@ -133,6 +135,24 @@ def _notes(error: BaseException) -> list[str]:
     except Exception:  # noqa: BLE001  (attributes may be properties of the application's class)
         return notes
     return notes
+
+
+def _cpp_throw(error: BaseException) -> dict[str, object] | None:
+    """The C++ exception that became this one, as its note tells."""
+    try:
+        notes = getattr(error, "__notes__", None)
+        found = [note for note in notes or () if isinstance(note, ThrowNote)]
+        if not found:
+            return None
+        told = found[-1].throw
+        what, frames = told["what"], told["frames"]
+        return {
+            "type": told["type"],
+            "what": _bounded(what) if isinstance(what, str) else None,
+            "frames": frames if isinstance(frames, list) else [],
+        }
+    except Exception:  # noqa: BLE001  (attributes may be properties of the application's class)
+        return None
 
 
 def _frames(

@@ -7,6 +7,7 @@ import sys
 
 from lastwords.errors import CODES, CaptureError
 from lastwords.sdk.options import options_json
+from lastwords.sdk.throw_note import ThrowNote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def arm(settings: Settings, spool_dir: str, report_base: str) -> int:
         ) from error
     monitor_path = find_monitor()
     try:
+        _native.set_throw_note(ThrowNote)
         pid = _native.arm(
             monitor_path=monitor_path,
             spool_dir=spool_dir,

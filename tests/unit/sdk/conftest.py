@@ -47,6 +47,9 @@ class FakeCore(types.ModuleType):
             raise self.failure
         self.calls.append(("add_breadcrumb", crumb))
 
+    def set_throw_note(self, note_type: type[str]) -> None:
+        self.calls.append(("set_throw_note", note_type))
+
     def after_fork_in_child(self) -> None:
         self.calls.append(("after_fork_in_child", None))
 

@@ -28,6 +28,7 @@ const GLOB_DAT: u32 = 6;
 /// `R_X86_64_JUMP_SLOT`.
 pub(super) const JUMP_SLOT: u32 = 7;
 const STB_WEAK: u8 = 2;
+const STT_FUNC: u8 = 2;
 
 /// A loaded module, while the dynamic linker keeps it from being unloaded.
 pub(crate) struct Module<'a> {
@@ -107,8 +108,16 @@ impl<'a> Module<'a> {
         // SAFETY: the dynamic linker keeps the program headers of a listed module.
         let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
         let base = usize::try_from(info.dlpi_addr).ok()?;
-        let segments = Segments { base, headers };
-        let mut module = Self { base, segments, tables: Tables::default() };
+        // SAFETY: as promised by the caller.
+        unsafe { Self::of(Segments { base, headers }) }
+    }
+
+    /// The module in these segments; `None` when it has no dynamic section that makes sense.
+    ///
+    /// # Safety
+    /// It stays loaded for `'a`.
+    pub(crate) unsafe fn of(segments: Segments<'a>) -> Option<Self> {
+        let mut module = Self { base: segments.base, segments, tables: Tables::default() };
         module.tables = module.read_tables()?;
         Some(module)
     }
@@ -226,6 +235,33 @@ impl<'a> Module<'a> {
     /// Whether an aligned slot at this address lies in the module.
     pub(crate) fn holds_slot(&self, slot: usize) -> bool {
         self.room(slot) >= size_of::<usize>() && slot.is_multiple_of(align_of::<usize>())
+    }
+
+    /// The exported function that holds an address, and where it starts. Costs a walk over the
+    /// symbols.
+    pub(crate) fn function_at(&self, address: usize) -> Option<(&'a CStr, usize)> {
+        let Tables { symbols, strings, .. } = self.tables;
+        // The table has no length of its own; linkers put the strings behind it.
+        let size = self.room(symbols).min(strings.checked_sub(symbols)?);
+        let table = (0..size.checked_div(SYMBOL_SIZE)?).map(|index| {
+            let at = symbols.wrapping_add(index.wrapping_mul(SYMBOL_SIZE));
+            // SAFETY: the entry lies in the table's segment, see `room`.
+            unsafe { read::<[u64; 3]>(at) }
+        });
+        let found = table.into_iter().find_map(|[head, value, size]| {
+            let [n0, n1, n2, n3, info, _, s0, s1] = head.to_ne_bytes();
+            let start = self.base.wrapping_add(usize::try_from(value).ok()?);
+            let is_function = info & 0xf == STT_FUNC && [s0, s1] != [0, 0];
+            let is_inside = address.wrapping_sub(start) < usize::try_from(size).ok()?;
+            (is_function && is_inside).then_some((u32::from_ne_bytes([n0, n1, n2, n3]), start))
+        });
+        let (name, start) = found?;
+        let name = usize::try_from(name).ok()?;
+        let room = self.tables.strings_size.checked_sub(name)?;
+        let pointer = std::ptr::with_exposed_provenance::<u8>(strings.checked_add(name)?);
+        // SAFETY: so many bytes of the string table lie in a readable segment.
+        let bytes = unsafe { std::slice::from_raw_parts(pointer, room) };
+        CStr::from_bytes_until_nul(bytes).ok().map(|name| (name, start))
     }
 
     /// Whether the module imports a symbol. Costs a walk over all its slots.

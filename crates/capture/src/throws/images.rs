@@ -3,6 +3,7 @@
 //! glibc 2.35 answers without a lock (`_dl_find_object`); before that the dynamic linker's list is
 //! walked, as libgcc does.
 
+use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libc::{PT_GNU_EH_FRAME, c_int, c_void, dl_phdr_info};
@@ -14,6 +15,8 @@ pub(super) struct Image<'a> {
     pub(super) segments: Segments<'a>,
     /// Address of `.eh_frame_hdr`.
     pub(super) header: usize,
+    /// The file's path; empty for the main program.
+    pub(super) name: Option<&'a CStr>,
 }
 
 /// `struct dl_find_object` on x86-64 (glibc, `dlfcn/dlfcn.h`).
@@ -26,6 +29,20 @@ struct FoundObject {
     link_map: usize,
     eh_frame: usize,
     reserved: [u64; 7],
+}
+
+/// The public start of `struct link_map` (glibc, `elf/link.h`).
+#[repr(C)]
+struct LinkMap {
+    base: usize,
+    name: *const c_char,
+}
+
+/// # Safety
+/// Null, or a string that lives as long as its module.
+unsafe fn c_string<'a>(text: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: as promised by the caller.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
 type FindObject = unsafe extern "C" fn(usize, *mut FoundObject) -> c_int;
@@ -58,7 +75,10 @@ pub(super) fn with_image_of<T>(address: usize, then: impl FnOnce(&Image<'_>) -> 
     }
     // SAFETY: the dynamic linker says so; the thread that asks has its code on the stack.
     let segments = unsafe { Segments::at(found.map_start, PAGE_SIZE.load(Ordering::Acquire)) }?;
-    Some(then(&Image { segments, header: found.eh_frame }))
+    let link_map = std::ptr::with_exposed_provenance::<LinkMap>(found.link_map);
+    // SAFETY: as above.
+    let name = unsafe { link_map.as_ref().and_then(|link_map| c_string(link_map.name)) };
+    Some(then(&Image { segments, header: found.eh_frame, name }))
 }
 
 struct Search<T, F> {
@@ -94,7 +114,9 @@ unsafe extern "C" fn visit<T, F: FnOnce(&Image<'_>) -> T>(
     let header = headers.iter().find(|header| header.p_type == PT_GNU_EH_FRAME);
     let header = header.and_then(|header| segments.bounds(header));
     if let (Some((header, _)), Some(then)) = (header, search.then.take()) {
-        search.result = Some(then(&Image { segments, header }));
+        // SAFETY: as above.
+        let name = unsafe { c_string(info.dlpi_name) };
+        search.result = Some(then(&Image { segments, header, name }));
     }
     1
 }
