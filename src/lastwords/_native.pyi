@@ -16,6 +16,7 @@ __all__ = [
     "is_armed",
     "monitor_pid",
     "note_exit",
+    "set_additions",
     "set_annotation",
 ]
 
@@ -114,6 +115,16 @@ def add_breadcrumb(time_ns: int, message: str, category: str, level: str, data: 
         data: A JSON object of at most 416 bytes, longer ones are left out; empty = none.
 
     Costs one copy into shared memory. Raises `CoreError` when there is no memory for it.
+    """
+
+def set_additions(memory: Sequence[tuple[int, int]], streams: Sequence[tuple[int, bytes]]) -> None:
+    """Replace what every dump of this process holds besides.
+
+    Args:
+        memory: Address and bytes of ranges; at most 64, and 64 MiB.
+        streams: Type and content; at most 16, and 65,536 bytes.
+
+    Costs one copy into shared memory. Raises `CoreError` (`addition_rejected`) beyond the limits.
     """
 
 def note_exit() -> None:

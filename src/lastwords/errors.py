@@ -132,6 +132,8 @@ CODES: dict[str, str] = {
     "setting_wrong_value": "a setting has a value of the wrong type or outside its range",
     "setting_without_effect": "the setting is known but does nothing in this version",
     "annotation_rejected": "an annotation's key or value cannot be stored",
+    "addition_rejected": "memory or a stream that on_dump() adds to dumps cannot be kept",
+    "on_dump_failed": "the function given to on_dump() raised, took too long or is none",
     "install_failed": "install() failed in a way it has no name for: a defect, please report it",
     "capture_core_missing": "the compiled core of the package cannot be loaded",
     "capture_monitor_missing": "the monitor's executable was not found",

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::handler::{ARMED, is_reporting, on_fatal_signal};
 use crate::options::Options;
 use crate::protocol::GOODBYE;
-use crate::shared::{Area, Breadcrumb, Kind};
+use crate::shared::{Additions, Area, Breadcrumb, Kind};
 use crate::spawn::{self, Plan};
 use crate::{
     alternate_stack, chain, exec, got, last_words, life, signals, size_limit, sys, throws,
@@ -23,6 +23,7 @@ pub const CODES: &[&str] = &[
     "capture_no_memory",
     "settings_too_long",
     "annotations_full",
+    "addition_rejected",
     "not_armed",
     "order_too_long",
     "dump_not_made",
@@ -333,6 +334,21 @@ pub fn set_annotation(key: &str, value: Option<(&str, Kind)>) -> Result<(), ArmE
 pub fn add_breadcrumb(crumb: &Breadcrumb) -> Result<(), ArmError> {
     area_of(&mut session())?.add_breadcrumb(crumb);
     Ok(())
+}
+
+/// Replaces what the application adds to dumps.
+///
+/// # Errors
+/// `addition_rejected` when it exceeds the limits, `capture_no_memory` before the first one.
+pub fn set_additions(additions: &Additions) -> Result<(), ArmError> {
+    if area_of(&mut session())?.set_additions(additions) {
+        return Ok(());
+    }
+    Err(ArmError {
+        code: "addition_rejected",
+        message: "what on_dump() adds to dumps was not kept: it exceeds a limit".to_owned(),
+        hint: "at most 64 ranges of 64 MiB together, and 16 streams of 64 KiB together",
+    })
 }
 
 /// The session's area; makes one before the first arming.

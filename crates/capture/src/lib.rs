@@ -37,7 +37,7 @@ mod sys;
 
 pub use arm::{
     ArmError, Arming, CODES, add_breadcrumb, after_fork_in_child, arm, disarm, is_armed,
-    monitor_pid, set_annotation,
+    monitor_pid, set_additions, set_annotation,
 };
 pub use life::note_exit;
 pub use on_demand::dump;

@@ -22,6 +22,7 @@
 //! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}`, and what `options` says for the monitor |
 //! | 266,240 | 256 × 4096 | slots | annotations | below |
 //! | 1,314,816 | 100 × 1024 | slots | breadcrumbs | a ring, below |
+//! | 1,417,216 | 69,632 | | additions | what `on_dump()` adds to dumps, below |
 //!
 //! Slot of last words, two of 1024 bytes: what a thread wrote to stderr before it gave up.
 //!
@@ -62,13 +63,26 @@
 //! | 32 | 64 | bytes | category | UTF-8 |
 //! | 96 | 512 | bytes | message | UTF-8 |
 //! | 608 | 416 | bytes | data | a JSON object, whole or not there |
+//!
+//! Additions to dumps:
+//!
+//! | offset | size | type | field | meaning |
+//! |---|---|---|---|---|
+//! | 0 | 4 | u32 | sequence | odd while they are being written |
+//! | 4 | 2 | u16 | range_count | at most 64 |
+//! | 6 | 2 | u16 | stream_count | at most 16 |
+//! | 8 | 64 × 16 | u64[2] | ranges | address and bytes; at most 64 MiB of all |
+//! | 1032 | 16 × 8 | u32[2] | streams | type and bytes; at most 65,536 of all |
+//! | 4096 | 65,536 | bytes | contents | of the streams, one behind the other |
 
+mod additions;
 mod area;
 mod breadcrumbs;
 mod life;
 mod reader;
 pub(crate) mod words;
 
+pub use additions::Additions;
 pub(crate) use area::{Area, copy_of_area};
 pub use breadcrumbs::{Breadcrumb, Level};
 pub use life::Life;
@@ -102,7 +116,7 @@ const SLOT_VALUE: usize = 136;
 /// Most bytes of an annotation's value.
 pub const VALUE_SIZE: usize = 3_900;
 /// Bytes of the whole area.
-pub const AREA_SIZE: usize = 1_417_216;
+pub const AREA_SIZE: usize = 1_486_848;
 
 /// How the text of an annotation is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +171,8 @@ mod tests {
     #[test]
     fn the_last_slots_end_with_the_area() {
         assert_eq!(slot_offset(SLOT_COUNT), breadcrumbs::SLOTS_OFFSET);
-        assert_eq!(breadcrumbs::slot_offset(breadcrumbs::SLOT_COUNT), AREA_SIZE);
+        assert_eq!(breadcrumbs::slot_offset(breadcrumbs::SLOT_COUNT), additions::OFFSET);
+        assert_eq!(additions::OFFSET + additions::SIZE, AREA_SIZE);
         const { assert!(SLOT_VALUE + VALUE_SIZE <= SLOT_SIZE) };
     }
 

@@ -23,6 +23,16 @@ const MOST_TIME: Duration = Duration::from_secs(2);
 /// Part of the time that is left for the dump.
 const OWN_SHARE: f64 = 0.25;
 
+/// The first type that the specification leaves to users (`LastReservedStream` is 0xFFFF).
+const FIRST_FREE_TYPE: u32 = 0x1_0000;
+/// High halves of types that others have taken: Breakpad, Crashpad, Mozilla, lastwords.
+const TAKEN_TYPES: [u32; 4] = [0x4767, 0x4350, 0x4D7A, 0x4C57];
+
+/// Whether a stream of a user may have this type.
+pub(crate) fn is_free_type(stream_type: u32) -> bool {
+    stream_type >= FIRST_FREE_TYPE && !TAKEN_TYPES.contains(&(stream_type >> 16))
+}
+
 /// What the library added, and what went wrong.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Added {

@@ -1,12 +1,14 @@
-//! What the application added to its reports: annotations, breadcrumbs, attachments.
+//! What the application added to its reports: annotations, breadcrumbs, attachments,
+//! memory and streams.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use lastwords_capture::shared::{Annotation, Breadcrumb};
+use lastwords_capture::shared::{Additions, Annotation, Breadcrumb};
 use serde_json::Value;
 
 use crate::document::{Document, annotation_value, attachment_document, breadcrumb_document};
+use crate::snapshot::ProcessSnapshot;
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
 
@@ -42,6 +44,26 @@ pub(crate) fn note_breadcrumbs(
         soft_errors.add("breadcrumb_torn", "breadcrumbs", message);
     }
     list
+}
+
+/// What `on_dump()` told, without memory that is no longer there.
+pub(crate) fn note_additions(
+    mut additions: Additions,
+    snapshot: &dyn ProcessSnapshot,
+    soft_errors: &mut SoftErrors,
+) -> Additions {
+    if additions.is_torn {
+        soft_errors.add("additions_torn", "on_dump", "they were being written; none is here");
+    }
+    additions.memory.retain(|(start, length)| {
+        let is_there = snapshot.region_at(*start).is_some_and(|region| region.is_readable);
+        if !is_there {
+            let place = format!("on_dump memory {start:#x}");
+            soft_errors.add("addition_not_mapped", place, format!("{length} bytes are gone"));
+        }
+        is_there
+    });
+    additions
 }
 
 /// Copies the attachments into the report, until the deadline; gives their list.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::destination::{ChosenNames, Destination, NameFacts};
 use crate::document::{annotation_value, breadcrumb_document, crash_text};
 use crate::dumps::Event;
+use crate::extras;
 use crate::failure::Failure;
 use crate::order::{Order, Outcome};
 use crate::os::linux::{Hints, LinuxSnapshot, process_name};
@@ -83,6 +84,7 @@ fn to_files(
         reason: crash_text(&crash),
         breadcrumbs: area.breadcrumbs().iter().map(breadcrumb_document).collect(),
         throws: throws::all(area, snapshot.memory()),
+        additions: extras::note_additions(area.additions(), &snapshot, &mut soft_errors),
         ..Labels::default()
     };
     let python =

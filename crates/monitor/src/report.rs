@@ -226,6 +226,7 @@ impl Report {
             metadata: self.document.metadata(),
             breadcrumbs: self.breadcrumbs.clone(),
             throws,
+            additions: extras::note_additions(area.additions(), &snapshot, &mut self.soft_errors),
         };
         let python = area
             .python()

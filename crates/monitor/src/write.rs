@@ -4,6 +4,7 @@
 //! `memory_choice.rs`; `memory_list.rs` and `memory64.rs` write it. What is taken out of a dump that
 //! leaves the house: `sanitized.rs` (stacks, registers), `labels.rs` (texts), `crate::paths`.
 
+mod additions;
 mod callback;
 mod flags_told;
 mod kernel;
@@ -114,6 +115,7 @@ impl<'a> DumpWriter<'a> {
         if let DumpKind::Callback(library) = self.kind {
             self.step("callback", |w| w.callback(library, crash));
         }
+        self.step("additions", |w| w.additions(labels));
         let choice = self.choose_memory(crash);
         self.step("memory", |w| w.memory_list(&choice.small));
         self.step("comments", |w| w.comments(labels));

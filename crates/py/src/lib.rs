@@ -12,7 +12,7 @@ mod throw_notes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use lastwords_capture::shared::{Breadcrumb, Kind, Level};
+use lastwords_capture::shared::{Additions, Breadcrumb, Kind, Level};
 use lastwords_capture::{ArmError, Arming};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -196,6 +196,15 @@ fn add_breadcrumb(
     })
 }
 
+/// Replace what the application adds to dumps.
+#[pyfunction]
+fn set_additions(memory: Vec<(u64, u64)>, streams: Vec<(u32, Vec<u8>)>) -> PyResult<()> {
+    let additions = Additions { memory, streams, is_torn: false };
+    guarded("set_additions", || {
+        lastwords_capture::set_additions(&additions).map_err(|error| arm_error(&error))
+    })
+}
+
 /// Note that the interpreter finalises: whatever exit status follows was chosen.
 #[pyfunction]
 fn note_exit() {
@@ -229,6 +238,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(monitor_pid, module)?)?;
     module.add_function(wrap_pyfunction!(set_annotation, module)?)?;
     module.add_function(wrap_pyfunction!(add_breadcrumb, module)?)?;
+    module.add_function(wrap_pyfunction!(set_additions, module)?)?;
     module.add_function(wrap_pyfunction!(dump, module)?)?;
     module.add_function(wrap_pyfunction!(note_exit, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;

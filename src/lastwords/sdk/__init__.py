@@ -7,9 +7,21 @@ becomes a `LastwordsWarning`, an entry in the `lastwords.sdk` log, and a problem
 
 from __future__ import annotations
 
+from lastwords.sdk.additions import on_dump, refresh_on_dump
 from lastwords.sdk.annotations import annotate
 from lastwords.sdk.breadcrumbs import breadcrumb
+from lastwords.sdk.dump_extra import DumpExtra
 from lastwords.sdk.installation import Installation, install, uninstall
 from lastwords.sdk.on_demand import dump
 
-__all__ = ["Installation", "annotate", "breadcrumb", "dump", "install", "uninstall"]
+__all__ = [
+    "DumpExtra",
+    "Installation",
+    "annotate",
+    "breadcrumb",
+    "dump",
+    "install",
+    "on_dump",
+    "refresh_on_dump",
+    "uninstall",
+]

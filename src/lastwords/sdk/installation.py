@@ -9,6 +9,7 @@ from lastwords.config import default_dump_dir, load_settings
 from lastwords.errors import CaptureError, LastwordsError, SettingsError, SpoolError
 from lastwords.report.json_text import json_text
 from lastwords.sdk import native, problems
+from lastwords.sdk.additions import push_additions, renew_lock
 from lastwords.sdk.annotations import push_annotations
 from lastwords.sdk.breadcrumbs import push_breadcrumbs
 from lastwords.sdk.exits import note_exit_of_worker, note_exits
@@ -212,6 +213,7 @@ def _arm(settings: Settings, installation: Installation, spool_dir: str) -> None
         installation.is_native_armed = True
         installation.problems += push_annotations()
         push_breadcrumbs()
+        installation.problems += push_additions()
     except CaptureError as error:
         installation.problems.append(error)
     _add_process_hooks()
@@ -236,6 +238,7 @@ def _add_process_hooks() -> None:
 
 def _after_fork() -> None:
     _state.lock = _thread.RLock()  # the parent's may have been held by a thread that is gone
+    renew_lock()
     native.after_fork()
     if _state.reporter is not None:
         _state.reporter.after_fork()

@@ -24,6 +24,7 @@ __all__ = [
     "dump",
     "find_monitor",
     "note_exit",
+    "set_additions",
     "set_annotation",
 ]
 
@@ -190,6 +191,20 @@ def add_breadcrumb(crumb: tuple[int, str, str, str, str]) -> bool:
     except Exception:  # noqa: BLE001  (SDK border)
         return False
     return False
+
+
+def set_additions(
+    memory: list[tuple[int, int]], streams: list[tuple[int, bytes]]
+) -> CaptureError | None:
+    """Hand the native part what is in every dump; returns the problem if it does not take it."""
+    if not _armed:
+        return None
+    try:
+        _armed[0].set_additions(memory, streams)
+    except Exception as error:  # noqa: BLE001  (SDK border)
+        message = f"dumps hold the last answer of on_dump(): {_words(error)}"
+        return CaptureError("addition_rejected", message, _hint(error))
+    return None
 
 
 def note_exit() -> None:

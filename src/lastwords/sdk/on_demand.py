@@ -8,6 +8,7 @@ from lastwords.errors import CODES, CaptureError
 from lastwords.report.json_text import json_text
 from lastwords.report.scrub import scrub_text
 from lastwords.sdk import native, problems
+from lastwords.sdk.additions import refresh_on_dump
 from lastwords.sdk.installation import installed_settings
 
 TYPE_CHECKING = False
@@ -74,6 +75,7 @@ def _dump(
     )
     order["reason"] = None if reason is None else scrub_text(str(reason)[:_MOST_REASON])
     order["file"] = None if file is None else os.path.abspath(os.fsdecode(file))
+    refresh_on_dump()
     result = native.dump(json_text(order), _BUDGET_MS)
     _raise_failure(result.get("error"))
     problems.log("info", "%s", result.get("line"))

@@ -97,6 +97,7 @@ impl Area {
             self.copy_to(fd, slot_offset(slot), SLOT_SIZE)?;
         }
         self.copy_breadcrumbs_to(fd)?;
+        self.copy_additions_to(fd)?;
         map(fd, self.base)?;
         crate::sys::close(std::mem::replace(&mut self.fd, fd));
         Ok(())

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use lastwords_pyframes::Memory;
 
+use super::is_free_type;
 use super::records::Record;
 use crate::snapshot::Crash;
 
@@ -21,10 +22,6 @@ const MOST_RANGES: usize = 4096;
 const MOST_MEMORY: u64 = 64 * 1024 * 1024;
 const MOST_STREAMS: usize = 16;
 const MOST_STREAM_BYTES: usize = 64 * 1024 * 1024;
-/// The first type that the specification leaves to users (`LastReservedStream` is 0xFFFF).
-const FIRST_FREE_TYPE: u32 = 0x1_0000;
-/// High halves of types that others have taken: Breakpad, Crashpad, Mozilla, lastwords.
-const TAKEN_TYPES: [u32; 4] = [0x4767, 0x4350, 0x4D7A, 0x4C57];
 
 /// What the library is told of.
 pub(super) struct Event<'a> {
@@ -228,8 +225,7 @@ unsafe extern "C" fn add_stream(
     if added.streams >= MOST_STREAMS || stream_bytes > MOST_STREAM_BYTES {
         return libc::ENOSPC;
     }
-    let is_free = stream_type >= FIRST_FREE_TYPE && !TAKEN_TYPES.contains(&(stream_type >> 16));
-    if !is_free || bytes.is_null() && length > 0 {
+    if !is_free_type(stream_type) || bytes.is_null() && length > 0 {
         return libc::EINVAL;
     }
     let bytes = match length {

@@ -1,5 +1,6 @@
 //! What goes into the dump besides the process itself: ids, annotations, comments, what is missing.
 
+use lastwords_capture::shared::Additions;
 use lastwords_format::streams::{comment, crashpad_info, stream_type};
 use serde_json::{Map, Value, json};
 
@@ -26,6 +27,8 @@ pub struct Labels {
     pub breadcrumbs: Vec<Value>,
     /// The last throws of each thread, as `throws.rs` describes them, newest first.
     pub throws: Vec<Value>,
+    /// Memory and streams that the application wants in its dumps.
+    pub additions: Additions,
 }
 
 impl DumpWriter<'_> {
