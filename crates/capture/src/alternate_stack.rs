@@ -78,7 +78,7 @@ pub(crate) fn enable(for_new_threads: bool) {
     IS_ON.store(for_new_threads, Ordering::Release);
     give_to_this_thread();
     if for_new_threads {
-        got::install(HOOKS);
+        got::add(HOOKS);
     }
 }
 

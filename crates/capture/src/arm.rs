@@ -119,6 +119,7 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
         last_words::enable();
         session.is_armed = true;
     }
+    got::apply();
     chain::choose(arming.options.chain_first);
     signals::install(on_fatal_signal, &arming.options.extra_signals);
     Ok(ARMED.monitor_pid.load(Ordering::Relaxed))

@@ -64,7 +64,7 @@ static HOOKS: &[Hook] = &[
 
 /// Has every exec of this process noted.
 pub(crate) fn watch() {
-    got::install(HOOKS);
+    got::add(HOOKS);
 }
 
 /// Notes the exec; when it fails, the program goes on as it was. Async-signal-safe, and without

@@ -1,13 +1,13 @@
 //! Hooks by GOT: every loaded module calls a function of ours instead of a function it imports.
 //!
-//! A module calls what it imports through slots that the dynamic linker fills. [`install`]
+//! A module calls what it imports through slots that the dynamic linker fills. [`apply`]
 //! stores the address of a replacement in the slots of given symbols, in every module but our
 //! own, the dynamic linker and the vDSO; [`uninstall`] stores the originals again. No instruction
 //! is changed, and a replacement that ends in a tail jump leaves no trace on the stack.
 //!
 //! Modules that are loaded later are found by counting: the dynamic linker counts its loads
 //! (`dlpi_adds`), and whoever loads a module asks `dlsym` for something in it right after, Python's
-//! import and `ctypes` included. `dlsym` is therefore hooked with each set of hooks (`trigger.rs`);
+//! import and `ctypes` included. `dlsym` is therefore hooked with any set of hooks (`trigger.rs`);
 //! a hook that is often called may ask [`rescan_if_changed`] itself.
 //!
 //! What is relied on (glibc, `elf/dl-iteratephdr.c`, `elf/dl-open.c`, `elf/dl-close.c`):
@@ -18,7 +18,7 @@
 //!   to be protected (RELRO) are still writable. Such modules are left alone until later.
 //!
 //! Locks: one of our own (`SCANNING`), only ever tried for, never waited for, except by `fork` and by
-//! `install` and `uninstall`; it is taken before the dynamic linker's, never inside its callback. So
+//! `apply` and `uninstall`; it is taken before the dynamic linker's, never inside its callback. So
 //! a constructor that waits for another thread cannot be caught between the two. `dlsym` itself,
 //! which waits for a `dlopen` of another thread, is only called where the host does so anyway.
 
@@ -79,17 +79,20 @@ pub(crate) fn every_module(_: &Module<'_>) -> Wish {
     Wish::Patch
 }
 
-/// Hooks every module that is loaded or will be. Installing a hook again does nothing new.
+/// Adds hooks; [`apply`] then puts them into the modules, all sets in one pass. Adding a hook again
+/// does nothing new.
+pub(crate) fn add(hooks: &'static [Hook]) {
+    lock::before_forks();
+    let _alone = lock::wait();
+    scan::add_hooks(trigger::HOOKS);
+    scan::add_hooks(hooks);
+}
+
+/// Hooks every module that is loaded or will be.
 ///
 /// Best effort: slots that cannot be written, or are not understood, stay as they are. Waits for
 /// a `dlopen` of another thread.
-pub(crate) fn install(hooks: &'static [Hook]) {
-    lock::before_forks();
-    {
-        let _alone = lock::wait();
-        scan::add_hooks(trigger::HOOKS);
-        scan::add_hooks(hooks);
-    }
+pub(crate) fn apply() {
     scan::resolve_defaults();
     scan::start_over();
     scan::run();

@@ -44,7 +44,7 @@ type Write = unsafe extern "C-unwind" fn(c_int, *const c_void, usize) -> isize;
 
 /// Call under the arming lock.
 pub(crate) fn enable() {
-    got::install(HOOKS);
+    got::add(HOOKS);
 }
 
 /// `ssize_t write(int fd, const void *buf, size_t count)`.

@@ -48,8 +48,8 @@ pub(crate) fn enable(most_per_s: u32) -> u64 {
     images::prepare();
     pace::set_limit(most_per_s);
     record::IS_ON.store(true, Ordering::Release);
-    got::install(hooks::HOOKS);
-    got::install(python_errors::hooks());
+    got::add(hooks::HOOKS);
+    got::add(python_errors::hooks());
     table
 }
 

@@ -91,6 +91,11 @@ fn protections(name: &str) -> Vec<String> {
     lines
 }
 
+fn install() {
+    add(HOOKS);
+    apply();
+}
+
 #[test]
 fn slots_of_every_binding_are_patched_and_put_back() {
     let _alone = alone();
@@ -103,7 +108,7 @@ fn slots_of_every_binding_are_patched_and_put_back() {
     ];
     let libraries = ways.map(|(name, flags, mode)| (name, open(&build(name, flags), mode)));
     let before = libraries.map(|(name, _)| protections(name));
-    install(HOOKS);
+    install();
     let after = libraries.map(|(name, _)| protections(name));
     let hooked = libraries.map(|(name, library)| (name, ask(library)));
     uninstall();
@@ -122,7 +127,7 @@ fn a_library_loaded_later_is_hooked_when_its_function_is_asked_for() {
     let _alone = alone();
     let loader = open(&build("loader", &["-Wl,-z,now"]), libc::RTLD_NOW);
     let late = build("late", &["-Wl,-z,now"]);
-    install(HOOKS);
+    install();
     let answer = load_and_ask(loader, &late);
     uninstall();
     assert_eq!(answer, 42);
@@ -133,7 +138,7 @@ fn a_library_loaded_later_is_hooked_when_its_function_is_asked_for() {
 fn a_library_unloaded_and_loaded_again_is_hooked_again() {
     let _alone = alone();
     let path = build("again", &["-Wl,-z,relro,-z,now"]);
-    install(HOOKS);
+    install();
     for _ in 0..3 {
         let library = open(&path, libc::RTLD_NOW);
         rescan_if_changed();
@@ -152,7 +157,7 @@ fn dlsym_still_answers_according_to_its_caller() {
     let next_ask = function(first, c"next_ask");
     let next_ask: extern "C" fn() -> *mut c_void = unsafe { std::mem::transmute(next_ask) };
     let before = next_ask();
-    install(HOOKS);
+    install();
     let hooked = next_ask();
     uninstall();
     assert_eq!(hooked, before);
@@ -180,7 +185,7 @@ fn threads_that_load_and_unload_meanwhile_are_left_in_peace() {
     });
     let threads: Vec<_> = threads.collect();
     for _ in 0..50 {
-        install(HOOKS);
+        install();
         uninstall();
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -189,7 +194,7 @@ fn threads_that_load_and_unload_meanwhile_are_left_in_peace() {
 #[test]
 fn a_forked_child_can_scan() {
     let _alone = alone();
-    install(HOOKS);
+    install();
     let held = lock::try_take().unwrap();
     let child = unsafe { libc::fork() };
     if child == 0 {
