@@ -28,7 +28,6 @@ DOCUMENT = {
         "abort_message": None,
         "last_words": {"source": "rust_panic", "text": "thread 'x' panicked"},
         "stack_overflow": {"stack_bytes": 8192, "limit_bytes": None},
-        "cpp_exception": {"type": "7Failure", "what": "w", "frames": ["0x1"]},
         "signal": {"number": 11, "name": "SIGSEGV", "code": 1, "code_name": "SEGV_MAPERR",
                    "address": "0x0000000000000000", "access": "write"},
         "cpp_exception": {"type": "std::runtime_error", "what": "w",
