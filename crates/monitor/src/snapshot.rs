@@ -1,5 +1,6 @@
 //! A stopped process as the dump writer sees it, the same on every operating system.
 
+use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -107,6 +108,15 @@ pub struct Personal {
     pub names: Vec<String>,
 }
 
+/// Registers of a thread beyond SSE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtendedState {
+    /// State components that the system has enabled (XCR0).
+    pub features: u64,
+    /// XSAVE area, standard format.
+    pub bytes: Vec<u8>,
+}
+
 /// A stopped process. Dropping it lets the process run on.
 pub trait ProcessSnapshot {
     /// Its process id.
@@ -158,6 +168,14 @@ pub trait ProcessSnapshot {
 
     /// Times and processors of one of its threads.
     fn thread_times(&self, thread: u32) -> Option<ThreadTimes>;
+
+    /// Registers beyond SSE of one of its threads.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    fn extended_state(&self, _: &ThreadSnapshot) -> io::Result<ExtendedState> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// How much memory it has.
     fn vm_counters(&self, soft_errors: &mut SoftErrors) -> Option<VmCounters>;

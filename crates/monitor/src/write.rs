@@ -6,6 +6,7 @@
 
 mod additions;
 mod callback;
+mod extended_state;
 mod flags_told;
 mod kernel;
 mod labels;
@@ -138,6 +139,9 @@ impl<'a> DumpWriter<'a> {
         }
         if self.flags.contains(DumpFlags::WITH_THREAD_INFO) {
             self.step("thread info", Self::thread_info);
+        }
+        if self.flags.contains(DumpFlags::WITH_AVX_X_STATE_CONTEXT) {
+            self.step("extended state", Self::extended_state);
         }
         self.step("linux", Self::platform_streams);
         self.step("dso debug", Self::dso_debug);

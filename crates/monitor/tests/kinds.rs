@@ -221,7 +221,7 @@ fn flags_choose_memory() {
 fn flags_without_meaning_are_told() {
     let (_, _, told) = dump_of(&small(), &custom("WithIptTrace WithUnloadedModules 0x200000"));
     assert!(told.contains("flag WithIptTrace") && told.contains("flag WithUnloadedModules"));
-    assert!(told.contains("flag_not_available") && told.contains("WithAvxXStateContext"));
+    assert!(!told.contains("WithAvxXStateContext"), "it does its work: {told}");
 }
 
 #[test]

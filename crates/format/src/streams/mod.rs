@@ -59,4 +59,6 @@ pub mod stream_type {
     pub const LASTWORDS_THROWS: u32 = 0x4C57_0004;
     /// UTF-8 text: where each thread stands in the kernel.
     pub const LASTWORDS_KERNEL: u32 = 0x4C57_0006;
+    /// `lastwords-monitor`, `write/extended_state.rs`.
+    pub const LASTWORDS_EXTENDED_STATE: u32 = 0x4C57_0007;
 }

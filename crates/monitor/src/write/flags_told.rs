@@ -20,25 +20,16 @@ const WITHOUT_MEANING: &[(DumpFlags, &str)] = &[
         "memory of devices is never read, whatever its caching",
     ),
 ];
-/// What could be there and is not.
-const NOT_AVAILABLE: &[(DumpFlags, &str)] = &[(
-    DumpFlags::WITH_AVX_X_STATE_CONTEXT,
-    "contexts hold the registers up to SSE; the rest of the crashing thread's is on its stack, in \
-     the signal frame",
-)];
 
 impl DumpWriter<'_> {
     pub(super) fn note_flags(&mut self) {
         if !matches!(self.kind, DumpKind::Custom(_)) {
             return;
         }
-        let codes =
-            [("flag_without_meaning", WITHOUT_MEANING), ("flag_not_available", NOT_AVAILABLE)];
-        for (code, table) in codes {
-            for (flag, reason) in table.iter().filter(|(flag, _)| self.flags.contains(*flag)) {
-                let name = flag.names().join(" ");
-                self.soft_errors.add(code, format!("flag {name}"), *reason);
-            }
+        let found = WITHOUT_MEANING.iter().filter(|(flag, _)| self.flags.contains(*flag));
+        for (flag, reason) in found {
+            let place = format!("flag {}", flag.names().join(" "));
+            self.soft_errors.add("flag_without_meaning", place, *reason);
         }
     }
 }
@@ -57,7 +48,7 @@ mod tests {
             DumpKind::Callback("/x".into()),
             DumpKind::Kernel,
         ];
-        for (flag, _) in WITHOUT_MEANING.iter().chain(NOT_AVAILABLE) {
+        for (flag, _) in WITHOUT_MEANING {
             assert!(kinds.iter().all(|kind| !kind.flags().contains(*flag)), "{:?}", flag.names());
         }
     }

@@ -7,6 +7,7 @@ mod dso;
 mod elf;
 mod elf_symbols;
 pub(crate) mod ends;
+mod extended_state;
 mod frozen;
 mod handles;
 mod kernel_stacks;
@@ -29,6 +30,7 @@ mod thread_times;
 mod x86_64;
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -56,7 +58,8 @@ use self::procfs::AuxiliaryVector;
 use self::stop::StoppedThreads;
 use crate::signal_names;
 use crate::snapshot::{
-    Area, Crash, DUMP_REQUESTED, Personal, ProcessSnapshot, StackOverflow, ThreadSnapshot,
+    Area, Crash, DUMP_REQUESTED, ExtendedState, Personal, ProcessSnapshot, StackOverflow,
+    ThreadSnapshot,
 };
 use crate::soft_errors::SoftErrors;
 
@@ -314,6 +317,16 @@ impl ProcessSnapshot for LinuxSnapshot {
 
     fn thread_times(&self, thread: u32) -> Option<ThreadTimes> {
         thread_times::read(self.pid, i32::try_from(thread).ok()?).ok()
+    }
+
+    fn extended_state(&self, thread: &ThreadSnapshot) -> io::Result<ExtendedState> {
+        let tid = i32::try_from(thread.id).unwrap_or(0);
+        match &thread.registers {
+            Some(registers) if tid == self.tid => {
+                extended_state::of_crashing(self.pid, tid, registers, self.memory())
+            }
+            _ => extended_state::of_stopped(tid),
+        }
     }
 
     fn vm_counters(&self, soft_errors: &mut SoftErrors) -> Option<VmCounters> {

@@ -188,6 +188,22 @@ pub(crate) fn ptrace_fxsave(tid: pid_t) -> io::Result<[u8; 512]> {
     Ok(area)
 }
 
+/// Most bytes of an XSAVE area; with AMX it has 11,008.
+pub(crate) const MOST_EXTENDED_STATE: u64 = 64 * 1024;
+/// `NT_X86_XSTATE` (`linux/elf.h`).
+const NT_X86_XSTATE: usize = 0x202;
+
+/// XSAVE area of a stopped thread, standard format.
+pub(crate) fn ptrace_extended_state(tid: pid_t) -> io::Result<Vec<u8>> {
+    let mut area = vec![0_u8; usize::try_from(MOST_EXTENDED_STATE).unwrap_or(0)];
+    let mut vector = libc::iovec { iov_base: area.as_mut_ptr().cast(), iov_len: area.len() };
+    let kind = std::ptr::without_provenance_mut::<c_void>(NT_X86_XSTATE);
+    // SAFETY: the kernel fills at most `iov_len` bytes of the area, and says how many.
+    check(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, tid, kind, &raw mut vector) })?;
+    area.truncate(vector.iov_len);
+    Ok(area)
+}
+
 /// `PTRACE_O_SUSPEND_SECCOMP` (`linux/ptrace.h`).
 pub(crate) const OPTION_SUSPEND_SECCOMP: c_int = 1 << 21;
 /// `PTRACE_GET_RSEQ_CONFIGURATION` (`linux/ptrace.h`).
