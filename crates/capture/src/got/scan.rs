@@ -98,21 +98,26 @@ pub(crate) fn unloads_seen() -> u64 {
 /// Looks whether modules were unloaded. Costs one call of `dl_iterate_phdr` that stops at the
 /// first module.
 pub(crate) fn refresh_unloads() {
-    UNLOADS.store(counts().1, Ordering::Relaxed);
+    if let Some((_, subs)) = counts() {
+        UNLOADS.store(subs, Ordering::Relaxed);
+    }
 }
 
-/// How many modules the dynamic linker has loaded and unloaded so far.
-fn counts() -> (u64, u64) {
+/// How many modules the dynamic linker has loaded and unloaded so far; `None` while somebody forks.
+fn counts() -> Option<(u64, u64)> {
     let mut counts = (0_u64, 0_u64);
-    // SAFETY: the callback gets the pointer to `counts`.
-    unsafe { libc::dl_iterate_phdr(Some(read_counts), (&raw mut counts).cast()) };
-    counts
+    lock::while_no_fork(|| {
+        // SAFETY: the callback gets the pointer to `counts`.
+        unsafe { libc::dl_iterate_phdr(Some(read_counts), (&raw mut counts).cast()) };
+    })?;
+    Some(counts)
 }
 
 /// Whether the dynamic linker has loaded or unloaded something since the last scan. Costs one
-/// call of `dl_iterate_phdr` that stops at the first module.
+/// call of `dl_iterate_phdr` that stops at the first module. While somebody forks, the answer is
+/// no: the next one who asks will learn of it.
 pub(super) fn is_due() -> bool {
-    let counts = counts();
+    let Some(counts) = counts() else { return false };
     UNLOADS.store(counts.1, Ordering::Relaxed);
     if counts != (ADDS.load(Ordering::Acquire), SUBS.load(Ordering::Acquire)) {
         RETRIES.store(0, Ordering::Relaxed);

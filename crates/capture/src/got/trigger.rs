@@ -7,6 +7,7 @@ use std::arch::naked_asm;
 use std::sync::atomic::AtomicUsize;
 
 use super::{Hook, Thunk, every_module, scan};
+use crate::sys;
 
 static DLSYM: AtomicUsize = AtomicUsize::new(0);
 
@@ -44,6 +45,7 @@ unsafe extern "C" fn dlsym() {
 }
 
 extern "C" fn before_dlsym() {
+    let _unnoticed = Unnoticed::begin();
     if scan::is_due() {
         scan::resolve_defaults();
         scan::run();
@@ -53,7 +55,29 @@ extern "C" fn before_dlsym() {
 /// Hooks modules that were loaded since the last time. Without any: costs one short call into the
 /// dynamic linker. Never waits for another thread. Not for signal handlers.
 pub(crate) fn rescan_if_changed() {
+    let _unnoticed = Unnoticed::begin();
     if scan::is_due() {
         scan::run();
+    }
+}
+
+/// Work inside of a function of the host that neither changes `errno` nor is a cancellation point:
+/// some of the calls that a scan makes do, and are.
+struct Unnoticed {
+    errno: i32,
+    cancel_state: i32,
+}
+
+impl Unnoticed {
+    fn begin() -> Self {
+        let errno = sys::errno();
+        Self { errno, cancel_state: sys::set_cancel_state(sys::CANCEL_DISABLE) }
+    }
+}
+
+impl Drop for Unnoticed {
+    fn drop(&mut self) {
+        sys::set_cancel_state(self.cancel_state);
+        sys::set_errno(self.errno);
     }
 }
