@@ -12,9 +12,11 @@
 //! So a stack that no signal ever used costs address space only, and a thread 64 bytes.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use libc::c_void;
+
+use crate::sys;
 
 const PAGE: usize = 4096;
 const BLOCKS: u32 = 16;
@@ -52,6 +54,8 @@ impl Handle {
 struct Block {
     /// Number of the next free one; 0 = none.
     next: AtomicU32,
+    /// The process whose thread has it; 0 = free.
+    owner: AtomicI32,
     /// What its thread is to run, and with what.
     start: AtomicPtr<c_void>,
     argument: AtomicPtr<c_void>,
@@ -109,12 +113,21 @@ pub(crate) fn stack_start(handle: Handle) -> *mut c_void {
 
 /// Takes a stack; `None` when there is no memory, or no room in the table. Keeps `errno`.
 pub(crate) fn take() -> Option<Handle> {
-    pop().or_else(|| {
-        let errno = crate::sys::errno();
+    let taken = pop().or_else(|| {
+        let errno = sys::errno();
         let grown = grow();
-        crate::sys::set_errno(errno);
+        sys::set_errno(errno);
         grown.then(pop).flatten()
-    })
+    })?;
+    own(taken);
+    Some(taken)
+}
+
+/// Notes that this process has the stack.
+fn own(handle: Handle) {
+    if let Some(block) = block(handle.0.get()) {
+        block.owner.store(sys::getpid(), Ordering::Relaxed);
+    }
 }
 
 fn pop() -> Option<Handle> {
@@ -137,6 +150,7 @@ fn changed(head: u64, number: u32) -> u64 {
 /// Gives a stack back.
 pub(crate) fn give(handle: Handle) {
     let Some(block) = block(handle.0.get()) else { return };
+    block.owner.store(0, Ordering::Relaxed);
     let mut head = FREE.load(Ordering::Acquire);
     loop {
         block.next.store((head & 0xFFFF_FFFF) as u32, Ordering::Relaxed);
@@ -164,13 +178,15 @@ pub(crate) fn start(handle: Handle) -> (*mut c_void, *mut c_void) {
     })
 }
 
-/// In a forked child, where one thread is left: takes back all stacks but its own.
-pub(crate) fn take_back_all_but(own: Option<Handle>) {
-    FREE.store(0, Ordering::Release);
+/// In a forked child: takes back the stacks of threads that only its parent has. The thread that
+/// forked keeps its `kept`; so do threads that the child has made already (`pthread_atfork`).
+pub(crate) fn take_back_all_but(kept: Option<Handle>) {
+    kept.into_iter().for_each(own);
+    let process = sys::getpid();
     for number in (1..=u32::try_from(CHUNKS).unwrap_or(0).saturating_mul(BLOCKS)).rev() {
-        let handle = NonZeroU32::new(number).map(Handle);
-        if let Some(handle) = handle.filter(|handle| Some(*handle) != own) {
-            give(handle);
+        let owner = block(number).map_or(0, |block| block.owner.load(Ordering::Relaxed));
+        if owner != 0 && owner != process {
+            NonZeroU32::new(number).map(Handle).into_iter().for_each(give);
         }
     }
 }

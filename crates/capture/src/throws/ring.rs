@@ -49,7 +49,7 @@ pub(super) struct Ring {
     pub(super) searching: [usize; 2],
     pub(super) pace: super::pace::Pace,
     pub(super) is_busy: u32,
-    reserved: [u8; 20],
+    reserved: [u8; 12],
     records: [Record; RECORDS],
 }
 
@@ -190,7 +190,14 @@ unsafe extern "C" fn on_thread_end(ring: *mut c_void) {
     unsafe { (*ring.cast::<Ring>()).is_free.store(1, Ordering::Release) };
 }
 
-/// In a forked child: the other threads are not there, and this one has a new number.
+/// Whether this process has a thread of that number.
+fn is_here(tid: i32) -> bool {
+    // SAFETY: takes numbers only; no signal is sent.
+    tid > 0 && unsafe { libc::syscall(libc::SYS_tgkill, sys::getpid(), tid, 0) } == 0
+}
+
+/// In a forked child: the other threads are not there, and this one has a new number. Threads
+/// that the child has made already (`pthread_atfork`) keep their rings.
 pub(super) fn after_fork_in_child() {
     let Some(table) = table() else { return };
     let own = own();
@@ -203,7 +210,7 @@ pub(super) fn after_fork_in_child() {
         unsafe {
             if Some(ring) == own {
                 (*ring).tid.store(sys::gettid(), Ordering::Release);
-            } else {
+            } else if !is_here((*ring).tid.load(Ordering::Acquire)) {
                 empty(ring);
                 (*ring).is_free.store(1, Ordering::Release);
             }
