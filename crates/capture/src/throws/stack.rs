@@ -11,6 +11,8 @@ use crate::sys;
 /// How much of a stack that is not the thread's own (a fiber's, an alternate one) is looked at.
 const MOST_COPIED: usize = 32 * 1024;
 
+/// Aligned as the words of a stack are.
+#[repr(align(16))]
 struct Copy(std::cell::UnsafeCell<[u8; MOST_COPIED]>);
 
 // SAFETY: used by whoever holds `IS_COPY_TAKEN`.
@@ -66,6 +68,7 @@ fn with_copy<T>(rsp: usize, then: impl FnOnce(&Stack) -> T) -> Option<T> {
         return None;
     }
     let copy = COPY.0.get().cast::<u8>();
+    let rsp = rsp & !7;
     let copied = read_own(rsp, copy, MOST_COPIED);
     let result = copied.filter(|length| *length > 0).map(|length| {
         then(&Stack {

@@ -38,10 +38,58 @@ pub(super) struct KnownType {
     type_info: usize,
     /// Unloaded modules when it was looked at.
     unloads: u64,
-    /// Its `what()`, once it was found to be the runtime's; else 0.
+    /// The virtual table of its `std::exception`; 0 = none.
+    table: usize,
+    /// `what()` in it, which is the runtime's; 0 = none.
     what: usize,
     /// Where its `std::exception` starts.
     offset: isize,
+}
+
+impl KnownType {
+    /// The `what()` of an object; `None` when only code of the application could tell. What is
+    /// known may be about another type, which stood at this place in a module unloaded since:
+    /// nothing of the object is followed before its virtual table is the known one.
+    ///
+    /// # Safety
+    /// As for [`copy_what`].
+    unsafe fn what_of(&mut self, type_info: usize, object: usize) -> Option<usize> {
+        if self.type_info == type_info && self.unloads == got::unloads_seen() {
+            if self.offset == NO_TEXT {
+                return None;
+            }
+            // SAFETY: an object of the type is there.
+            let table = unsafe { word(object.wrapping_add_signed(self.offset)) };
+            // SAFETY: the second word is one of the virtual table of an object that lives.
+            if table == self.table && unsafe { word(table.wrapping_add(WHAT_SLOT)) } == self.what {
+                return Some(self.what);
+            }
+        }
+        // SAFETY: as promised by the caller.
+        unsafe { self.learn(type_info, object) }
+    }
+
+    /// [`Self::what_of`], by the type.
+    ///
+    /// # Safety
+    /// As for [`copy_what`].
+    #[cold]
+    unsafe fn learn(&mut self, type_info: usize, object: usize) -> Option<usize> {
+        let unloads = got::unloads_seen();
+        *self = Self { type_info, unloads, table: 0, what: 0, offset: NO_TEXT };
+        // SAFETY: as promised by the caller; a `std::exception` starts with its virtual table.
+        let (offset, table, what) = unsafe {
+            let offset = exception_offset(type_info, 0)?;
+            let table = word(object.wrapping_add_signed(offset));
+            (offset, table, word(table.wrapping_add(WHAT_SLOT)))
+        };
+        // SAFETY: as promised by the caller.
+        if !unsafe { is_of_runtime(type_info, what) } {
+            return None;
+        }
+        (self.offset, self.table, self.what) = (offset, table, what);
+        Some(what)
+    }
 }
 
 /// # Safety
@@ -92,25 +140,9 @@ pub(super) unsafe fn copy_what(
     object: usize,
     to: &mut [u8; WHAT_SIZE],
 ) -> Option<u16> {
-    if known.type_info != type_info || known.unloads != got::unloads_seen() {
-        // SAFETY: as promised by the caller.
-        let offset = unsafe { exception_offset(type_info, 0) }.unwrap_or(NO_TEXT);
-        *known = KnownType { type_info, unloads: got::unloads_seen(), what: 0, offset };
-    }
-    if known.offset == NO_TEXT {
-        return None;
-    }
+    // SAFETY: as promised by the caller.
+    let what = unsafe { known.what_of(type_info, object) }?;
     let exception = object.wrapping_add_signed(known.offset);
-    // SAFETY: a `std::exception` starts there, with its virtual table.
-    let what = unsafe { word(word(exception).wrapping_add(WHAT_SLOT)) };
-    if what != known.what {
-        // SAFETY: as promised by the caller.
-        if !unsafe { is_of_runtime(type_info, what) } {
-            known.offset = NO_TEXT;
-            return None;
-        }
-        known.what = what;
-    }
     let what = std::ptr::with_exposed_provenance::<()>(what);
     // SAFETY: the third virtual function of `std::exception`: `const char *what() const noexcept`.
     let what: extern "C" fn(usize) -> *const c_char = unsafe { std::mem::transmute(what) };
