@@ -239,6 +239,14 @@ def test_input_output_and_status_are_the_programs_own(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (42, b"through\0and through", b"err\n")
 
 
+def test_nobody_has_to_read_what_we_say(target: Path, tmp_path: Path) -> None:
+    command = [*LASTWORDS, "run", "--", str(target), "crash"]
+    with Path("/dev/full").open("w") as nowhere:
+        done = subprocess.run(command, cwd=tmp_path, stdout=nowhere, stderr=nowhere, check=False)
+    assert done.returncode == -signal.SIGSEGV
+    assert the_dump(tmp_path)
+
+
 def test_a_kill_is_told_and_leaves_no_dump(tmp_path: Path) -> None:
     done = lastwords("run", "--", "sh", "-c", "kill -KILL $$", cwd=tmp_path)
     assert done.returncode == -signal.SIGKILL

@@ -14,6 +14,7 @@ mod start;
 mod tracees;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -200,7 +201,8 @@ impl Watching {
 
     fn say(&self, text: &str) {
         if !self.is_quiet {
-            eprintln!("lastwords: {text}");
+            // Whoever reads it may be gone; the command goes on all the same.
+            writeln!(std::io::stderr(), "lastwords: {text}").ok();
         }
     }
 
