@@ -31,19 +31,27 @@ def install_cost() -> list[Row]:
             peer=f"{peer}, init", peer_value=theirs[1], command=command),
         Row(promise="import + `install()`", value=ours[0] + ours[1], unit="ms", limit=10,
             command=command),
-        Row(promise="import + `install()`, memory of the process", value=_memory_kib(), unit="KiB",
-            limit=2048, command="benches/programs/install_memory.py, /proc/self/smaps_rollup"),
+        *_memory(),
     ]  # fmt: skip
 
 
-def _memory_kib() -> float:
-    """How much the memory grows that the process shares with nobody; median."""
+def _memory() -> list[Row]:
+    """What the process grows by, medians."""
     program = PROGRAMS / "install_memory.py"
     with home() as folder:
         runs = [
             run([sys.executable, program, folder / str(index)], folder) for index in range(COUNT)
         ]
-    return statistics.median(float(done.stdout) for done in runs)
+    own, resident, held = zip(*(map(int, done.stdout.split()) for done in runs), strict=True)
+    command = "benches/programs/install_memory.py, /proc/self/smaps_rollup"
+    return [
+        Row(promise="import + `install()`, memory of the process's own", unit="KiB", limit=2048,
+            value=statistics.median(own), command=command),
+        Row(promise="import + `install()`, resident memory", unit="KiB",
+            value=statistics.median(resident), command=command),
+        Row(promise="copy of the monitor's executable, kept by the process", unit="KiB",
+            value=statistics.median(held), command=command),
+    ]  # fmt: skip
 
 
 def _medians(program: Path, argument: Path | None) -> tuple[float, float]:
