@@ -101,7 +101,7 @@ fn to_files(
     drop(snapshot);
     let dumps = with_paths(written, &names);
     let Some(path) = first_path(&dumps) else {
-        return Outcome::failed(not_written(destination, &soft_errors.to_json()));
+        return Outcome::failed(not_written(destination, &soft_errors.to_text()));
     };
     let line = format!("lastwords: dump on demand in {}", path.display());
     Outcome { path: Some(path), dumps, line, error: None }

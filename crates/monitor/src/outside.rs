@@ -158,7 +158,7 @@ pub(crate) fn write(
     drop(snapshot);
     let dumps = with_paths(written, &names);
     if first_path(&dumps).is_none() {
-        return Err(not_written(&wish.destination, &soft_errors.to_json()));
+        return Err(not_written(&wish.destination, &soft_errors.to_text()));
     }
     let python = python.map(|target| target.version);
     let process_name = facts.process_name;

@@ -44,6 +44,12 @@ impl SoftErrors {
         result.map_err(|error| self.add(code, place, error)).ok()
     }
 
+    /// The messages, for a line that a person reads.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.list.iter().map(|e| e.message.as_str()).collect::<Vec<_>>().join("; ")
+    }
+
     /// The list as it stands in reports and in the dump.
     #[must_use]
     pub fn to_json(&self) -> Value {

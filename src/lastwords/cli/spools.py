@@ -15,7 +15,7 @@ from lastwords.spool.sessions import recover_sessions
 from lastwords.spool.spool import Spool
 
 if TYPE_CHECKING:
-    from lastwords.report.crash_report import CrashReport
+    from lastwords.report.crash_report import CrashReport, Mechanism
     from lastwords.spool.spool import SpooledReport
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "size_text",
     "spooled_json",
 ]
+
+_MOST_SAID = 80
 
 
 def open_spools(dump_dir: str | None) -> list[Spool]:
@@ -76,8 +78,22 @@ def report_title(report: CrashReport) -> str:
     if mechanism.type == "requested":
         return mechanism.description or "dump on demand"
     if mechanism.signal is not None and mechanism.signal.name:
-        return mechanism.signal.name
+        return _signal_title(mechanism, mechanism.signal.name)
     return mechanism.type or "unknown"
+
+
+def _signal_title(mechanism: Mechanism, name: str) -> str:
+    """Signal, and what the process said of its end, as far as it did."""
+    if mechanism.stack_overflow is not None:
+        return f"{name}: stack overflow"
+    said = mechanism.last_words.text if mechanism.last_words else None
+    said = said or mechanism.abort_message
+    if mechanism.cpp_exception is not None:
+        said = mechanism.cpp_exception.what or mechanism.cpp_exception.type
+    if not said:
+        return name
+    line = said.splitlines()[0]
+    return f"{name}: {line[:_MOST_SAID]}{'…' if len(line) > _MOST_SAID else ''}"
 
 
 def size_text(size_bytes: int) -> str:

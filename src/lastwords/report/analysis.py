@@ -43,8 +43,13 @@ __all__ = [
     "Thread",
     "ThreadInfo",
     "Throw",
+    "is_crash",
+    "is_fault",
     "system_name",
 ]
+
+_REQUESTED = "DUMP_REQUESTED"
+_SENT = ("/ SI_USER", "/ SI_TKILL", "/ SI_QUEUE")
 
 
 class Address(int):
@@ -252,6 +257,19 @@ class System:
     cpu_arch: str | None = None
     cpu_info: str | None = None
     cpu_count: int | None = None
+
+
+def is_crash(reason: str | None) -> bool:
+    """Whether a crash reason is one; not so where somebody asked for the dump."""
+    return reason is not None and reason != _REQUESTED
+
+
+def is_fault(reason: str | None) -> bool:
+    """Whether an instruction failed, so that it and its address explain the crash.
+
+    Not so for `abort()` and other signals that somebody sent.
+    """
+    return is_crash(reason) and not (reason or "").endswith(_SENT)
 
 
 def system_name(*parts: str | None) -> str:

@@ -13,15 +13,23 @@ _NS_PER_S = 1_000_000_000
 def breadcrumb_words(entry: object) -> tuple[str, str]:
     """Return the time of day (UTC; empty when not known) and the text of an entry of any shape.
 
-    Level, category and message come first, everything else as JSON behind them.
+    Level, category and message come first, then the data as `key=value`, anything else as JSON.
     """
     if not isinstance(entry, dict):
         return "", entry if isinstance(entry, str) else json.dumps(entry)
     rest = dict(entry)
     time = _time(rest)
     words = [rest.pop(key, None) for key in ("level", "category", "message", "text")]
+    data = rest.get("data")
+    if isinstance(data, dict):
+        del rest["data"]
+        words += [f"{key}={_value(value)}" for key, value in data.items()]
     words.append(json.dumps(rest, ensure_ascii=False) if rest else None)
     return time, "  ".join(str(word) for word in words if word)
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _time(entry: dict[str, object]) -> str:

@@ -64,7 +64,8 @@ def _dump(
     try:
         wanted = parse_kinds(kinds if isinstance(kinds, str) else list(kinds))
     except (TypeError, ValueError) as error:
-        message = f"kinds is {kinds!r:.200}, expected {error}"
+        expected = error if isinstance(error, ValueError) else "text or a list of texts"
+        message = f"kinds is {kinds!r:.200}, expected {expected}"
         raise CaptureError("order_invalid", message, 'for example: dump("full")') from error
     settings = installed_settings() or Settings()
     order = dump_plan(

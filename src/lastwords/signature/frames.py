@@ -219,11 +219,17 @@ def from_report(
     if analysis is not None:
         read = from_analysis(analysis)
         if mechanism.get("type") == "requested":
-            return replace(read, reason=REQUESTED)
+            return replace(read, reason=REQUESTED, frames=_of_caller(read.frames))
         return replace(read, reason=signal) if read.reason is None else read
     if exception:
         return from_exception(exception)
     return SignatureInput(reason=signal or _text(mechanism.get("type")))
+
+
+def _of_caller(frames: tuple[SignatureFrame, ...]) -> tuple[SignatureFrame, ...]:
+    """Leave out `lastwords.dump()` itself: what asked for the dump begins below it."""
+    own = [i for i, frame in enumerate(frames) if (frame.module or "").startswith("lastwords.sdk.")]
+    return frames[own[-1] + 1 :] if own else frames
 
 
 def _end(mechanism: Mapping[str, object]) -> str:

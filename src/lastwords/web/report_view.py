@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lastwords.errors import StoreError
-from lastwords.report.analysis import system_name
+from lastwords.report.analysis import is_crash, is_fault, system_name
 from lastwords.report.mechanism_words import (
     mechanism_words,
     stack_overflow_words,
@@ -57,7 +57,8 @@ class ReportView:
         breadcrumbs: Time and text of the newest ones, the newest last.
         handles: Number, type and name of open files; `None` when the dump does not hold them.
         exception: The Python exception after its causes, as Python prints it; empty without one.
-        crashing: The thread that crashed; `None` when the dump does not say.
+        crashing: The thread that crashed, or asked for the dump; `None` when the dump does not say.
+        is_crash: The dump is of a crash, nobody asked for it.
         others: The other threads.
         threads_left_out: Threads that are in the raw document only.
         modules: Loaded modules.
@@ -77,6 +78,7 @@ class ReportView:
     breadcrumbs: tuple[tuple[str, str], ...] = ()
     handles: tuple[tuple[str, str, str], ...] | None = None
     crashing: ThreadView | None = None
+    is_crash: bool = True
     others: tuple[ThreadView, ...] = ()
     threads_left_out: int = 0
     modules: tuple[ModuleView, ...] = ()
@@ -132,6 +134,7 @@ def report_view(store: Store, stored: StoredReport) -> ReportView:
         breadcrumbs=tuple(breadcrumbs(analysis)),
         handles=handles(analysis),
         crashing=crashing,
+        is_crash=is_crash(_reason(stored, analysis)),
         others=tuple(one for one in all_threads if one is not crashing),
         threads_left_out=threads_left_out,
         modules=tuple(_module(one) for one in modules[:_MAX_MODULES]),
@@ -163,6 +166,10 @@ def _read(store: Store, blob: ReportBlob, problems: list[str]) -> Mapping[str, o
     return document
 
 
+def _reason(stored: StoredReport, analysis: Mapping[str, object]) -> str | None:
+    return text(mapping(analysis.get("crash_info")).get("type")) or stored.crash_reason
+
+
 def _facts(
     stored: StoredReport, report: Mapping[str, object], analysis: Mapping[str, object]
 ) -> list[tuple[str, str]]:
@@ -172,15 +179,17 @@ def _facts(
     mechanism = mapping(report.get("mechanism"))
     python = mapping(analysis.get("python"))
     os_name = system_name(text(system.get("os")), text(system.get("os_ver")))
+    reason = _reason(stored, analysis)
+    fault = crash if is_fault(reason) else {}
     pairs = (
-        ("Reason", text(crash.get("type")) or stored.crash_reason),
+        ("Reason", reason),
         ("Address", text(crash.get("address")) or stored.crash_address),
-        ("Meaning of the address", _adjusted(mapping(crash.get("adjusted_address")))),
+        ("Meaning of the address", _adjusted(mapping(fault.get("adjusted_address")))),
         ("Signal", _signal(mapping(mechanism.get("signal")))),
         *_death(mechanism, crash),
         ("Assertion", text(crash.get("assertion"))),
-        ("Instruction", text(crash.get("instruction"))),
-        ("Caught by", text(mechanism.get("type")) or stored.mechanism),
+        ("Instruction", text(fault.get("instruction"))),
+        ("Kind of report", text(mechanism.get("type")) or stored.mechanism),
         ("Product", " ".join(filter(None, [stored.product, stored.version]))),
         ("Operating system", os_name or stored.os),
         ("Processor", text(system.get("cpu_info")) or text(system.get("cpu_arch")) or stored.arch),

@@ -60,6 +60,37 @@ def test_a_full_stack_is_told_in_the_headline_and_with_its_size() -> None:
     )
 
 
+def test_a_dump_on_demand_is_not_called_a_crash() -> None:
+    thread = Thread(thread_id=42, frames=(native(0, "f"),))
+    crash = CrashInfo(
+        type="DUMP_REQUESTED", address=Address(0x10), crashing_thread=0, instruction="mov [rax], 0"
+    )
+    analysis = Analysis(threads=(thread,), crashing_thread=thread, crash_info=crash)
+    lines = page(analysis)
+    assert lines[0] == "No crash: the dump was taken of a running process"
+    assert "Thread 0 (42)" in lines
+    assert not [line for line in lines if "access" in line or "Crashing" in line]
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_shown"),
+    [("SIGABRT / SI_TKILL", False), ("SIGSEGV / SI_KERNEL", True), ("SIGFPE / FPE_INTDIV", True)],
+)
+def test_the_instruction_explains_a_fault_not_a_sent_signal(reason: str, is_shown: bool) -> None:
+    crash = CrashInfo(type=reason, instruction="idiv ecx")
+    shown = "  access    instruction idiv ecx" in page(Analysis(crash_info=crash))
+    assert shown is is_shown
+
+
+def test_last_words_come_out_of_the_dump() -> None:
+    mechanism = {"last_words": {"source": "python_fatal_error", "text": "Fatal Python error: x"}}
+    crash = CrashInfo(type="SIGABRT / SI_TKILL")
+    said = Lastwords(metadata={"mechanism": mechanism})
+    assert "  said      Fatal Python error: x" in page(Analysis(crash_info=crash, lastwords=said))
+    torn = Lastwords(metadata={"mechanism": {"last_words": None}})
+    assert not [line for line in page(Analysis(lastwords=torn)) if "said" in line]
+
+
 def test_windows_own_words_are_not_doubled() -> None:
     crash = CrashInfo(type="EXCEPTION_STACK_OVERFLOW", stack_overflow=StackOverflow())
     assert page(Analysis(crash_info=crash))[0] == "EXCEPTION_STACK_OVERFLOW"
@@ -203,7 +234,7 @@ def test_the_dump_says_what_it_is_and_what_it_lacks() -> None:
 )
 def test_breadcrumbs_of_any_shape_are_a_line_each(entry: object, line: str | None) -> None:
     lines = page(Analysis(lastwords=Lastwords(breadcrumbs=[entry])))
-    expected = line or '  info  ui  m  {"data": {"n": 1}}'
+    expected = line or "  info  ui  m  n=1"
     assert lines[lines.index("Breadcrumbs") + 1] == expected
 
 

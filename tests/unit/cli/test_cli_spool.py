@@ -54,6 +54,23 @@ def test_list_shows_state_and_what_happened(spool: Spool) -> None:
     assert "KeyError" in lines[2]
 
 
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ({"stack_overflow": {"stack_bytes": 1, "limit_bytes": 1}}, "SIGABRT: stack overflow,"),
+        ({"abort_message": "double free\nsecond line"}, "SIGABRT: double free,"),
+        ({"last_words": {"source": "rust_panic", "text": "x" * 90}}, f"SIGABRT: {'x' * 80}…,"),
+        ({"cpp_exception": {"type": "St9exception", "what": "w", "frames": []}}, "SIGABRT: w,"),
+        ({"last_words": None}, "SIGABRT,"),
+    ],
+)
+def test_list_tells_what_the_process_said(
+    spool: Spool, said: dict[str, object], title: str
+) -> None:
+    add(spool, mechanism={"type": "signal", "signal": {"name": "SIGABRT"}, **said})
+    assert f"p 1: {title}" in run_in(spool, "list").stdout
+
+
 def test_list_says_how_many_undelivered_reports_were_lost(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,3 +39,26 @@ def test_a_dump_on_demand_is_no_crash() -> None:
     report = {"mechanism": {"type": "requested"}}
     result = sign(from_report(report, {"crash_info": {"type": "0xffffffff"}}))
     assert result.text.startswith(REQUESTED)
+
+
+def test_dumps_on_demand_are_told_apart_by_who_asked() -> None:
+    def dumped_by(caller: str) -> str:
+        names = [("dump", "/p/lastwords/sdk/on_demand.py", "lastwords.sdk.on_demand")]
+        names.append((caller, "/app/heat.py", "heat"))
+        frames = [
+            {
+                "frame": number,
+                "kind": "python",
+                "function": name,
+                "trust": "python",
+                "python": {"qualname": name, "file": file, "module": module},
+            }
+            for number, (name, file, module) in enumerate(names)
+        ]
+        native = {"frame": 0, "function": "std::panicking::catch_unwind", "module": "_native.so"}
+        crash = {"type": "DUMP_REQUESTED", "crashing_thread": 0}
+        document = {"crash_info": crash, "threads": [{"frames": [native, *frames]}]}
+        return sign(from_report({"mechanism": {"type": "requested"}}, document)).text
+
+    assert dumped_by("slow") == "dump on demand | heat:slow"
+    assert dumped_by("stuck") != dumped_by("slow")

@@ -114,6 +114,16 @@ def test_report_page_says_what_happened(client, reports):
         assert piece in text, piece
 
 
+def test_a_dump_on_demand_has_no_crashing_thread_and_no_fault(client, reports):
+    document = analysis()
+    document["crash_info"]["type"] = "DUMP_REQUESTED"
+    report_id, _ = reports.native(document=document)
+    text = visible(page(client, f"/reports/{report_id}"))
+    assert "Thread 4711 (worker-3)" in text
+    for piece in ("the crashing thread", "Meaning of the address", "Instruction"):
+        assert piece not in text, piece
+
+
 def test_report_page_shows_a_traceback_as_python_does(client, reports):
     report_id, _ = reports.exception()
     text = visible(page(client, f"/reports/{report_id}"))

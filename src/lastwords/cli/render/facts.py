@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from lastwords.cli.render.clean import clean
-from lastwords.report.analysis import system_name
+from lastwords.report.analysis import is_crash, is_fault, system_name
 from lastwords.report.dump_facts import DumpFacts
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _ACCESS_WORDS = {"read": "reading", "write": "writing", "readwrite": "changing"}
 def headline(analysis: Analysis) -> Text:
     """Reason and address in one line."""
     info = analysis.crash_info
-    if info is None or info.type is None:
+    if info is None or info.type is None or not is_crash(info.type):
         return Text("No crash: the dump was taken of a running process", style="bold")
     line = Text(clean(info.type), style="bold red")
     if info.address is not None:
@@ -41,6 +41,7 @@ def process_facts(analysis: Analysis) -> Iterator[Text]:
         "stack": _stack_overflow(analysis.crash_info),
         "exception": _cpp_exception(analysis.crash_info),
         "assertion": analysis.crash_info.assertion if analysis.crash_info else None,
+        "said": _last_words(analysis),
         "process": _process(analysis),
         "system": _system(analysis),
         "python": _python(analysis),
@@ -65,7 +66,7 @@ def _fact(label: str, fact: str) -> Text:
 
 
 def _access(info: CrashInfo | None) -> str | None:
-    if info is None:
+    if info is None or not is_fault(info.type):
         return None
     parts = [_accessed(info), f"instruction {info.instruction}" if info.instruction else None]
     adjusted = info.adjusted_address
@@ -141,6 +142,14 @@ def _cpp_exception(info: CrashInfo | None) -> str | None:
         return None
     name = found.type or "of a type that is not known"
     return f"C++, not caught: {name}: {found.what}" if found.what else f"C++, not caught: {name}"
+
+
+def _last_words(analysis: Analysis) -> str | None:
+    """What the thread wrote before it died, out of the report that is in our dumps."""
+    found: object = analysis.lastwords.metadata if analysis.lastwords else None
+    for key in ("mechanism", "last_words", "text"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _dump(analysis: Analysis) -> str | None:

@@ -14,6 +14,7 @@ from lastwords.cli.render.modules import module_lines
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.stack import stack_lines, thread_summary, thread_title
 from lastwords.cli.render.throws import throw_lines
+from lastwords.report.analysis import is_crash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,8 @@ def _section(title: str, lines: Iterator[Text]) -> Iterator[Text]:
 def _stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     crashing = analysis.crashing_index
     if crashing is not None and analysis.crashing_thread is not None:
-        title = thread_title(analysis.crashing_thread, crashing, "Crashing thread")
+        what = "Crashing thread" if _is_crash(analysis) else "Thread"
+        title = thread_title(analysis.crashing_thread, crashing, what)
         yield from _stack(analysis.crashing_thread, title, options)
     yield from throw_lines(analysis, is_folded=options.is_folded)
     others = [(i, thread) for i, thread in enumerate(analysis.threads) if i != crashing]
@@ -67,6 +69,10 @@ def _stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     elif options.stacks is StackChoice.SUMMARY:
         heading = "Other threads" if crashing is not None else "Threads"
         yield from _section(heading, _summaries(others))
+
+
+def _is_crash(analysis: Analysis) -> bool:
+    return analysis.crash_info is None or is_crash(analysis.crash_info.type)
 
 
 def _stack(thread: Thread, title: Text, options: TextOptions) -> Iterator[Text]:
