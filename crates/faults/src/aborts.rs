@@ -55,7 +55,9 @@ pub extern "C" fn fault_killed_by_process() {
             libc::syscall(libc::SYS_tgkill, pid, tid, libc::SIGBUS);
             libc::_exit(0);
         }
-        libc::waitpid(child, ptr::null_mut(), 0);
+        // A place of its own keeps this frame on the stack while it waits.
+        let mut status = 0;
+        libc::waitpid(child, &raw mut status, 0);
     }
 }
 
