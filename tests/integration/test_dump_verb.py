@@ -136,6 +136,9 @@ def test_kinds_are_procdumps_words(living: subprocess.Popen[str], tmp_path: Path
     assert len(list((tmp_path / "folder").iterdir())) == 4
     for dump in kinds.values():
         assert analyze(Path(dump["file"]))["pid"] == living.pid
+    threads = analyze(Path(kinds["kernel"]["file"]))["threads"]
+    stands = [thread["kernel_stack"] for thread in threads]
+    assert all("S (sleeping)" in one and "ptrace_stop" not in one for one in stands), stands
 
 
 def test_a_file_that_is_there_stays_unless_told_otherwise(

@@ -76,7 +76,11 @@ fn to_files(
         Err(error) => return Outcome::failed(not_written(destination, &error)),
     };
     let mut soft_errors = SoftErrors::default();
-    let hints = Hints { private: area.private_ranges(), abort_message: None };
+    let hints = Hints {
+        private: area.private_ranges(),
+        abort_message: None,
+        is_kernel_wanted: plan.is_kernel(),
+    };
     let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut soft_errors);
     let annotations = area.annotations();
     let labels = Labels {

@@ -119,7 +119,9 @@ pub(crate) fn now_ns() -> u64 {
 pub fn dump_running(id: i32, wish: &Wish) -> Result<Written, Failure> {
     let mut soft_errors = SoftErrors::default();
     let time_ns = now_ns();
-    let (snapshot, crash) = LinuxSnapshot::of_running(id, time_ns, &mut soft_errors)?;
+    let is_kernel_wanted = wish.plan.is_kernel();
+    let (snapshot, crash) =
+        LinuxSnapshot::of_running(id, time_ns, is_kernel_wanted, &mut soft_errors)?;
     write(snapshot, &crash, wish, time_ns, soft_errors)
 }
 

@@ -94,6 +94,12 @@ impl DumpPlan {
         self.kinds.iter().any(|kind| flags.iter().any(|flag| kind.flags().contains(*flag)))
     }
 
+    /// Whether one of the dumps tells where each thread stands in the kernel.
+    #[must_use]
+    pub fn is_kernel(&self) -> bool {
+        self.kinds.contains(&DumpKind::Kernel)
+    }
+
     /// Reads a plan; other keys of the object are somebody else's.
     ///
     /// # Errors

@@ -212,7 +212,11 @@ impl Report {
         socket: Option<OwnedFd>,
         annotations: &[Annotation],
     ) -> Vec<Value> {
-        let hints = Hints { private: area.private_ranges(), abort_message: area.abort_message() };
+        let hints = Hints {
+            private: area.private_ranges(),
+            abort_message: area.abort_message(),
+            is_kernel_wanted: self.plan.is_kernel(),
+        };
         let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut self.soft_errors);
         self.note_crash(&crash, &snapshot);
         self.note_last_words(request, area, &crash);

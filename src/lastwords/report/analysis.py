@@ -183,7 +183,7 @@ class PythonThread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """One thread, its frames newest first."""
+    """One thread, its frames newest first; `kernel_stack` tells where it stood in the kernel."""
 
     thread_id: int | None = None
     thread_name: str | None = None
@@ -192,6 +192,7 @@ class Thread:
     last_error_value: str | None = None
     python: PythonThread | None = None
     info: ThreadInfo | None = None
+    kernel_stack: str | None = None
     threads_index: int | None = None
 
 

@@ -91,6 +91,16 @@ def test_last_words_come_out_of_the_dump() -> None:
     assert not [line for line in page(Analysis(lastwords=torn)) if "said" in line]
 
 
+def test_where_the_thread_stood_in_the_kernel_stands_above_its_frames() -> None:
+    kernel = "S (sleeping)\nwchan: futex_wait\x1b[2J"
+    thread = Thread(thread_id=42, frames=(native(0, "f"),), kernel_stack=kernel)
+    lines = page(Analysis(threads=(thread,)))
+    at = lines.index("Thread 0 (42)")
+    assert lines[at + 1] == "  kernel  S (sleeping)"
+    assert lines[at + 2].startswith("  kernel  wchan: futex_wait")
+    assert "\x1b" not in lines[at + 2]
+
+
 def test_windows_own_words_are_not_doubled() -> None:
     crash = CrashInfo(type="EXCEPTION_STACK_OVERFLOW", stack_overflow=StackOverflow())
     assert page(Analysis(crash_info=crash))[0] == "EXCEPTION_STACK_OVERFLOW"

@@ -40,6 +40,7 @@ _TRUST_WORDS = {
     FrameTrust.SCAN: "a guess: found by scanning",
     FrameTrust.UNKNOWN: "trust not known",
 }
+_MAX_KERNEL_LINES = 60
 _STYLES = {"py": "green", "": "dim"}
 
 
@@ -103,6 +104,12 @@ def stack_lines(
         plural = "" if folded == 1 else "s"
         note = f"       {folded} frame{plural} of the interpreter's call plumbing folded"
         yield Text(f"{note}: --all-frames", style="dim")
+
+
+def kernel_lines(thread: Thread) -> Iterator[Text]:
+    """Where the thread stood in the kernel, if the dump tells it."""
+    for line in (thread.kernel_stack or "").splitlines()[:_MAX_KERNEL_LINES]:
+        yield Text(f"  kernel  {clean(line)}", style="dim")
 
 
 def frame_lines(frames: Sequence[Frame], *, is_folded: bool = True) -> Iterator[Text]:

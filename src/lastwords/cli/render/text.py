@@ -12,7 +12,7 @@ from lastwords.cli.render.facts import headline, process_facts
 from lastwords.cli.render.handles import handle_lines
 from lastwords.cli.render.modules import module_lines
 from lastwords.cli.render.options import StackChoice, TextOptions
-from lastwords.cli.render.stack import stack_lines, thread_summary, thread_title
+from lastwords.cli.render.stack import kernel_lines, stack_lines, thread_summary, thread_title
 from lastwords.cli.render.throws import throw_lines
 from lastwords.report.analysis import is_crash
 
@@ -78,6 +78,7 @@ def _is_crash(analysis: Analysis) -> bool:
 def _stack(thread: Thread, title: Text, options: TextOptions) -> Iterator[Text]:
     yield Text()
     yield title
+    yield from kernel_lines(thread)
     yield from stack_lines(
         thread, is_plumbing_shown=options.is_plumbing_shown, is_folded=options.is_folded
     )

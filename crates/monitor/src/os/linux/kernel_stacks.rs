@@ -10,25 +10,33 @@
 //!     [<0>] futex_wait_queue+0x60/0x90
 //! ```
 //!
+//! Read before the threads are stopped: afterwards each of them stands in `ptrace_stop`.
+//!
 //! Sources: proc_pid_stack(5), which needs `CAP_SYS_ADMIN`; proc_pid_syscall(5), which needs the
 //! right to trace; proc_pid_wchan(5); `State:` of proc_pid_status(5).
 
 use std::fmt::Write as _;
 
-use super::procfs::read_bounded;
-use crate::snapshot::ThreadSnapshot;
+use super::procfs::{self, read_bounded};
+use super::stop;
 use crate::soft_errors::SoftErrors;
 
-/// The text for all threads.
-pub(crate) fn read(pid: i32, threads: &[ThreadSnapshot], soft_errors: &mut SoftErrors) -> String {
+/// The text for all threads, `first` before the others.
+pub(crate) fn read(pid: i32, first: i32, soft_errors: &mut SoftErrors) -> String {
+    let mut ids = stop::thread_ids(pid);
+    ids.sort_unstable_by_key(|tid| (*tid != first, *tid));
+    read_threads(pid, &ids, soft_errors)
+}
+
+fn read_threads(pid: i32, ids: &[i32], soft_errors: &mut SoftErrors) -> String {
     let mut out = String::new();
     let mut denied = Vec::new();
-    for thread in threads {
-        let file = |name: &str| read_text(&format!("/proc/{pid}/task/{}/{name}", thread.id));
+    for tid in ids {
+        let file = |name: &str| read_text(&format!("/proc/{pid}/task/{tid}/{name}"));
         let status = file("status").unwrap_or_default();
         let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("");
-        let name = thread.name.as_deref().unwrap_or("?");
-        let _ = writeln!(out, "thread {} ({name}) {}", thread.id, state.trim());
+        let name = procfs::thread_name(pid, *tid).unwrap_or_else(|| "?".to_owned());
+        let _ = writeln!(out, "thread {tid} ({name}) {}", state.trim());
         for name in ["wchan", "syscall"] {
             let _ = writeln!(out, "  {name}: {}", one_line(file(name)));
         }
@@ -41,7 +49,7 @@ pub(crate) fn read(pid: i32, threads: &[ThreadSnapshot], soft_errors: &mut SoftE
             }
             Err(reason) => {
                 let _ = writeln!(out, "  stack: not readable ({reason})");
-                denied.push((thread.id, reason));
+                denied.push((tid, reason));
             }
         }
     }
@@ -75,10 +83,8 @@ mod tests {
     #[test]
     fn every_thread_has_a_paragraph_and_what_is_denied_is_told() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let thread = |id: u32| ThreadSnapshot { id, name: Some("n".to_owned()), registers: None };
         let mut soft_errors = SoftErrors::default();
-        let text =
-            read(pid, &[thread(std::process::id()), thread(u32::MAX >> 1)], &mut soft_errors);
+        let text = read_threads(pid, &[pid, i32::MAX], &mut soft_errors);
         assert_eq!(text.lines().filter(|line| line.starts_with("thread ")).count(), 2);
         assert!(text.contains("  wchan: ") && text.contains("  syscall: "), "{text}");
         assert!(text.contains("stack: not readable (No such file"), "{text}");

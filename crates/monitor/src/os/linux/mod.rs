@@ -76,6 +76,8 @@ pub struct Hints {
     pub private: Vec<Range<u64>>,
     /// Address of glibc's `__abort_msg`.
     pub abort_message: Option<u64>,
+    /// One of the dumps tells where each thread stands in the kernel.
+    pub is_kernel_wanted: bool,
 }
 
 /// A process stopped because of a crash.
@@ -97,6 +99,8 @@ pub struct LinuxSnapshot {
     /// Since the process was let go: what it was then.
     frozen: OnceCell<FrozenMemory>,
     can_clone: Cell<bool>,
+    /// Where the threads stood in the kernel before they were stopped.
+    kernel_stacks: Option<String>,
 }
 
 impl LinuxSnapshot {
@@ -112,8 +116,12 @@ impl LinuxSnapshot {
         hints: Hints,
         soft_errors: &mut SoftErrors,
     ) -> (Self, Crash) {
-        let stopped = StoppedThreads::stop_others(request.pid, request.tid, soft_errors);
-        Self::look(request, stopped, socket, hints, soft_errors)
+        let (pid, tid) = (request.pid, request.tid);
+        let kernel = hints.is_kernel_wanted.then(|| kernel_stacks::read(pid, tid, soft_errors));
+        let stopped = StoppedThreads::stop_others(pid, tid, soft_errors);
+        let (mut snapshot, crash) = Self::look(request, stopped, socket, hints, soft_errors);
+        snapshot.kernel_stacks = kernel;
+        (snapshot, crash)
     }
 
     /// Reads a process whose threads stand still.
@@ -155,6 +163,7 @@ impl LinuxSnapshot {
             stopped: RefCell::new(stopped),
             frozen: OnceCell::new(),
             can_clone: Cell::new(true),
+            kernel_stacks: None,
         };
         (snapshot, crash)
     }
@@ -342,7 +351,8 @@ impl ProcessSnapshot for LinuxSnapshot {
     }
 
     fn kernel_stacks(&self, soft_errors: &mut SoftErrors) -> String {
-        kernel_stacks::read(self.pid, &self.threads, soft_errors)
+        let known = self.kernel_stacks.clone();
+        known.unwrap_or_else(|| kernel_stacks::read(self.pid, self.tid, soft_errors))
     }
 
     fn personal(&self) -> Personal {

@@ -4,7 +4,7 @@ use lastwords_capture::protocol::{CRASH_MAGIC, CrashRequest, VERSION};
 
 use super::memory::{ProcessMemory, read_available};
 use super::stop::{StoppedThreads, thread_ids};
-use super::{Hints, LinuxSnapshot, python, sys, target, x86_64};
+use super::{Hints, LinuxSnapshot, kernel_stacks, python, sys, target, x86_64};
 use crate::failure::Failure;
 use crate::snapshot::{Crash, PythonTarget};
 use crate::soft_errors::SoftErrors;
@@ -27,9 +27,11 @@ impl LinuxSnapshot {
     pub fn of_running(
         id: i32,
         time_ns: u64,
+        is_kernel_wanted: bool,
         soft_errors: &mut SoftErrors,
     ) -> Result<(Self, Crash), Failure> {
         let pid = target::check(id)?;
+        let kernel = is_kernel_wanted.then(|| kernel_stacks::read(pid, pid, soft_errors));
         let stopped = StoppedThreads::stop_others(pid, 0, soft_errors);
         let mut ids = thread_ids(pid);
         ids.sort_by_key(|tid| (*tid != pid, *tid));
@@ -42,7 +44,10 @@ impl LinuxSnapshot {
             let message = format!("the registers of process {pid} cannot be read: {error}");
             Failure::new("process_not_traceable", message, "try again")
         })?;
-        Ok(Self::look(&request, stopped, None, Hints::default(), soft_errors))
+        let (mut snapshot, crash) =
+            Self::look(&request, stopped, None, Hints::default(), soft_errors);
+        snapshot.kernel_stacks = kernel;
+        Ok((snapshot, crash))
     }
 
     /// Reads a process of which a traced thread stands before the signal that will end it;
