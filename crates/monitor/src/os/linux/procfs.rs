@@ -15,6 +15,7 @@ use crate::scrub;
 use crate::snapshot::Personal;
 use crate::soft_errors::SoftErrors;
 
+const NS_PER_S: u64 = 1_000_000_000;
 /// Most bytes of one file.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 /// Most bytes of a list of mappings: 65,530 of them (the default of `vm.max_map_count`) take
@@ -161,16 +162,14 @@ pub(crate) fn private_ranges(tid: i32) -> Vec<Range<u64>> {
 /// Start and CPU times: fields 14, 15 and 22, in clock ticks.
 pub(crate) fn times(pid: i32) -> io::Result<ProcessTimes> {
     let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
-    let ticks = ticks_per_s();
-    let seconds = |field| {
-        let ticked = number(&fields, field).unwrap_or(0).checked_div(ticks).unwrap_or(0);
-        u32::try_from(ticked).unwrap_or(u32::MAX)
-    };
-    let boot = boot_time_s()?;
+    let tick_ns = NS_PER_S.checked_div(ticks_per_s()).unwrap_or(0);
+    let ns = |field| number(&fields, field).map_or(0, |t: u64| t.saturating_mul(tick_ns));
+    let seconds =
+        |ns: u64| u32::try_from(ns.checked_div(NS_PER_S).unwrap_or(0)).unwrap_or(u32::MAX);
     Ok(ProcessTimes {
-        create_s: boot.saturating_add(seconds(22)),
-        user_s: seconds(14),
-        kernel_s: seconds(15),
+        create_s: seconds(boot_time_ns()?.saturating_add(ns(22))),
+        user_s: seconds(ns(14)),
+        kernel_s: seconds(ns(15)),
     })
 }
 
@@ -180,11 +179,22 @@ pub(crate) fn ticks_per_s() -> u64 {
     u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
 }
 
-pub(crate) fn boot_time_s() -> io::Result<u32> {
-    let text = String::from_utf8_lossy(&read_bounded("/proc/stat")?).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix("btime "));
-    line.and_then(|number| number.trim().parse().ok())
-        .ok_or_else(|| io::Error::other("no btime in /proc/stat"))
+/// When the machine started, in nanoseconds since 1970-01-01 UTC: the real-time clock less the
+/// boot-time clock, which the clock ticks in `stat` count. `btime` in `/proc/stat` has whole seconds
+/// only, and would have threads begin before their process.
+pub(crate) fn boot_time_ns() -> io::Result<u64> {
+    let now = clock_ns(libc::CLOCK_REALTIME)?;
+    Ok(now.saturating_sub(clock_ns(libc::CLOCK_BOOTTIME)?))
+}
+
+fn clock_ns(clock: libc::clockid_t) -> io::Result<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec there.
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    Ok(part(time.tv_sec).saturating_mul(NS_PER_S).saturating_add(part(time.tv_nsec)))
 }
 
 /// File name of the program that a process runs, without the mark of a deleted file; what the

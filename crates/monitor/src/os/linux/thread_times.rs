@@ -13,7 +13,7 @@ pub(crate) fn read(pid: i32, tid: i32) -> io::Result<ThreadTimes> {
     let fields = procfs::stat_fields(&format!("/proc/{pid}/task/{tid}/stat"))?;
     let tick_ns = NS_PER_S.checked_div(procfs::ticks_per_s()).unwrap_or(0);
     let ns = |field| procfs::number(&fields, field).map_or(0, |t: u64| t.saturating_mul(tick_ns));
-    let boot_ns = u64::from(procfs::boot_time_s()?).saturating_mul(NS_PER_S);
+    let boot_ns = procfs::boot_time_ns()?;
     Ok(ThreadTimes {
         create_ns: boot_ns.saturating_add(ns(22)),
         kernel_ns: ns(15),
@@ -36,6 +36,17 @@ mod tests {
         let age = SystemTime::now().duration_since(created + Duration::from_secs(2));
         assert!(age.unwrap_or_default() < Duration::from_secs(3600));
         assert_ne!(times.affinity, 0);
+        let began = SystemTime::now();
+        let thread = std::thread::spawn(move || {
+            // SAFETY: asks for the thread's own id.
+            let tid = unsafe { libc::gettid() };
+            let created = read(pid, tid).unwrap().create_ns;
+            SystemTime::UNIX_EPOCH + Duration::from_nanos(created)
+        });
+        let created = thread.join().unwrap();
+        let tick = Duration::from_millis(100);
+        assert!(created + tick > began, "whole seconds only: {created:?} {began:?}");
+        assert!(created < SystemTime::now() + tick);
         assert!(read(pid, i32::MAX).is_err());
     }
 }
