@@ -12,6 +12,7 @@ from benches.measure import REPOSITORY, Row, machine
 from benches.monitor_cost import monitor_cost
 from benches.numpy_dump import numpy_dump
 from benches.thread_creation import thread_creation
+from benches.throw_cost import throw_cost
 
 PROMISES = [
     install_cost,
@@ -20,6 +21,7 @@ PROMISES = [
     numpy_dump,
     monitor_cost,
     thread_creation,
+    throw_cost,
     analyse_time,
 ]
 DOCUMENT = REPOSITORY / "docs/performance.md"

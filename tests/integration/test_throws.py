@@ -229,3 +229,33 @@ def test_a_million_throws_leave_the_last_eight(libraries: dict[str, Path], home:
     throws = throws_of(die(home, libraries["shared"], *calls, settings=settings))
     assert len(throws) == 8
     assert ways(throws[0]["frames"]) == [*down(5), "way_catch"]
+
+
+def test_no_runtime_of_cpp_and_no_unwinder_comes_with_it(home: Home) -> None:
+    program = (
+        "import lastwords, pathlib;"
+        f"lastwords.install(product='p', version='1', dump_dir={str(home.spool)!r});"
+        "print(pathlib.Path('/proc/self/maps').read_text())"
+    )
+    maps = run_python(["-c", program], home).stdout
+    assert "_native" in maps
+    for library in ("libstdc++", "libc++", "libunwind"):
+        assert library not in maps
+
+
+def test_a_forked_child_tells_its_own_throws(libraries: dict[str, Path], home: Home) -> None:
+    program = (
+        "import ctypes, lastwords, os, sys;"
+        f"lastwords.install(product='p', version='1', dump_dir={str(home.spool)!r});"
+        f"library = ctypes.CDLL({str(libraries['shared'])!r});"
+        "library.way_threads(3, 5); library.way_catch(1, 0);"
+        "child = os.fork();"
+        "child or library.die_uncaught(2);"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -6)"
+    )
+    assert run_python(["-c", program], home).returncode == 0
+    report = home.report()
+    throws = throws_of(report)
+    assert [throw["type"] for throw in throws] == ["Twofold", "Failure"], "not of lost threads"
+    assert {throw["thread_id"] for throw in throws} == {report.document["process"]["pid"]}
+    assert report.document["mechanism"]["cpp_exception"]["what"] == "a twofold failure"

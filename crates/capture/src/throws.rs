@@ -28,6 +28,7 @@ mod ring;
 mod rule;
 mod stack;
 mod text;
+mod trail;
 mod walk;
 
 use std::sync::atomic::Ordering;

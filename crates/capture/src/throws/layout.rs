@@ -13,7 +13,7 @@
 //! | 8 | 8 | u64 | lost | throws of threads that found no place |
 //! | 16 | 8 × 1022 | u64 | rings | addresses; 0 = not taken yet, none behind it is |
 //!
-//! Ring, 8192 bytes, of one thread. When the thread ends, the ring waits with its records for the
+//! Ring, of one thread: 8192 bytes, behind which the writer keeps its last walk. When the thread ends, the ring waits with its records for the
 //! next thread that throws for the first time.
 //!
 //! | offset | size | type | field | meaning |

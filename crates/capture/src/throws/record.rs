@@ -75,7 +75,9 @@ unsafe fn record(
         describe(ring, &mut *record, exception, class);
         let pcs = &mut (*record).pcs;
         pcs[0] = u64::try_from(start.return_address).unwrap_or(0);
-        let count = with_stack(ring, start.rsp, |stack| walk(start, stack, pcs)).unwrap_or(1);
+        let trail = &mut (*ring).trail;
+        let walked = with_stack(ring, start.rsp, |stack| walk(start, stack, trail, pcs));
+        let count = walked.unwrap_or(1);
         (*record).pc_count = u16::try_from(count).unwrap_or(0);
         ring::finish(ring, record);
     }

@@ -10,6 +10,7 @@ use libc::c_void;
 use super::layout::{
     MOST_PCS, RECORDS, REGION_SIZE, RING_MAGIC, TABLE_MAGIC, TABLE_PLACES, TYPE_SIZE, WHAT_SIZE,
 };
+use super::trail::Trail;
 use crate::sys;
 
 /// See `layout.rs`.
@@ -51,6 +52,8 @@ pub(super) struct Ring {
     pub(super) is_busy: u32,
     reserved: [u8; 12],
     records: [Record; RECORDS],
+    /// Behind what the monitor reads.
+    pub(super) trail: Trail,
 }
 
 #[repr(C)]
@@ -61,7 +64,8 @@ struct Table {
     rings: [AtomicPtr<Ring>; TABLE_PLACES],
 }
 
-const _: () = assert!(size_of::<Ring>() == REGION_SIZE && size_of::<Table>() == REGION_SIZE);
+const _: () = assert!(std::mem::offset_of!(Ring, trail) == REGION_SIZE);
+const _: () = assert!(size_of::<Table>() == REGION_SIZE);
 const _: () = assert!(size_of::<Record>() == super::layout::RECORD_SIZE);
 const _: () = assert!(std::mem::offset_of!(Ring, records) == super::layout::RING_RECORDS);
 
@@ -98,7 +102,8 @@ fn map_region<T>() -> Option<*mut T> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: maps new memory.
-    let region = unsafe { libc::mmap(std::ptr::null_mut(), REGION_SIZE, protection, flags, -1, 0) };
+    let region =
+        unsafe { libc::mmap(std::ptr::null_mut(), size_of::<T>(), protection, flags, -1, 0) };
     (region != libc::MAP_FAILED).then(|| region.cast())
 }
 
@@ -159,7 +164,7 @@ fn take_place(place: &AtomicPtr<Ring>) -> Option<*mut Ring> {
         place.compare_exchange(std::ptr::null_mut(), ring, Ordering::AcqRel, Ordering::Relaxed);
     if placed.is_err() {
         // SAFETY: nobody else has seen it.
-        unsafe { libc::munmap(ring.cast(), REGION_SIZE) };
+        unsafe { libc::munmap(ring.cast(), size_of::<Ring>()) };
         return None;
     }
     Some(ring)
@@ -177,6 +182,7 @@ unsafe fn empty(ring: *mut Ring) {
         let start = std::mem::offset_of!(Ring, stack);
         let private = super::layout::RING_RECORDS.saturating_sub(start);
         ring.cast::<u8>().add(start).write_bytes(0, private);
+        (*ring).trail = Trail::new();
         (*ring).skipped.store(0, Ordering::Relaxed);
         (*ring).is_terminating.store(0, Ordering::Relaxed);
         for record in &mut (*ring).records {

@@ -1,6 +1,7 @@
 //! Walking the stack of the running thread: rule by rule, within bounds that are known.
 
 use super::rule::{Cfa, Rbp};
+use super::trail::Trail;
 use super::{cache, cfi};
 use crate::got;
 
@@ -19,16 +20,28 @@ pub(super) struct Stack {
 }
 
 impl Stack {
+    /// Whether an aligned word at this address may be read.
+    #[inline]
+    pub(super) fn holds(&self, address: usize) -> bool {
+        address >= self.low
+            && address.checked_add(8).is_some_and(|end| end <= self.high)
+            && address.is_multiple_of(8)
+    }
+
+    /// # Safety
+    /// [`Stack::holds`] is true of the address.
+    #[inline]
+    pub(super) unsafe fn read_held(&self, address: usize) -> u64 {
+        let place = std::ptr::with_exposed_provenance::<u64>(address.wrapping_add(self.distance));
+        // SAFETY: who made the bounds guarantees that they are mapped, or a copy.
+        unsafe { place.read_volatile() }
+    }
+
     #[inline]
     fn read(&self, address: usize) -> Option<usize> {
-        let is_inside =
-            address >= self.low && address.checked_add(8).is_some_and(|end| end <= self.high);
-        if !is_inside || !address.is_multiple_of(8) {
-            return None;
-        }
-        let place = std::ptr::with_exposed_provenance::<usize>(address.wrapping_add(self.distance));
-        // SAFETY: who made the bounds guarantees that they are mapped, or a copy.
-        Some(unsafe { place.read_volatile() })
+        // SAFETY: checked on the same line.
+        let word = self.holds(address).then(|| unsafe { self.read_held(address) })?;
+        usize::try_from(word).ok()
     }
 }
 
@@ -41,17 +54,29 @@ pub(super) struct Start {
     pub(super) rbp: usize,
 }
 
-/// Writes the return addresses, the innermost first; gives their number.
-pub(super) fn walk(start: Start, stack: &Stack, pcs: &mut [u64; MOST_FRAMES]) -> usize {
+/// Writes the return addresses, the innermost first; gives their number. `trail` is what the
+/// thread's last walk found; it becomes what this one finds.
+pub(super) fn walk(
+    start: Start,
+    stack: &Stack,
+    trail: &mut Trail,
+    pcs: &mut [u64; MOST_FRAMES],
+) -> usize {
     let Start { mut return_address, mut rsp, mut rbp } = start;
-    let mut count: usize = 0;
-    for place in pcs.iter_mut() {
-        *place = u64::try_from(return_address).unwrap_or(0);
+    let Trail { last, own } = trail;
+    let (mut count, mut met) = (0_usize, 0_usize);
+    while let Some(place) = own.get_mut(count) {
+        let frame = (rsp.wrapping_sub(8), u64::try_from(return_address).unwrap_or(0), rbp);
+        met = last.at_or_above(frame.0, met);
+        if let Some(length) = last.joined(met, count, frame, stack) {
+            return last.keep(own.get(..count).unwrap_or(&[]), met, length, pcs);
+        }
+        *place = frame;
         count = count.saturating_add(1);
         let Some(caller) = step(return_address, rsp, rbp, stack) else { break };
         (return_address, rsp, rbp) = caller;
     }
-    count
+    last.keep(own.get(..count).unwrap_or(&[]), 0, 0, pcs)
 }
 
 /// The caller's return address, `rsp` and `rbp`; `None` at the end.

@@ -16,6 +16,10 @@ unsafe extern "C" {
     fn _Unwind_GetIP(context: *mut c_void) -> usize;
 }
 
+thread_local! {
+    static TRAIL: std::cell::RefCell<Trail> = std::cell::RefCell::new(Trail::new());
+}
+
 extern "C" fn collect(context: *mut c_void, to: *mut c_void) -> c_int {
     // SAFETY: called by the unwinder with its context, and what `walks` gave it.
     unsafe { (*to.cast::<Vec<u64>>()).push(_Unwind_GetIP(context) as u64) };
@@ -46,7 +50,10 @@ extern "C" fn walks(entry: usize, rbp: usize) -> usize {
     let start = unsafe { crate::throws::hooks::start(entry, rbp) };
     let stack = Stack { low: start.rsp, high: start.rsp + 64 * 1024, distance: 0 };
     let mut pcs = [0; MOST_FRAMES];
-    let count = walk(start, &stack, &mut pcs);
+    let count = TRAIL.with_borrow_mut(|trail| walk(start, &stack, trail, &mut pcs));
+    let mut afresh = [0; MOST_FRAMES];
+    assert_eq!(walk(start, &stack, &mut Trail::new(), &mut afresh), count);
+    assert_eq!(afresh, pcs);
     let mut expected: Vec<u64> = Vec::new();
     // SAFETY: the callback gets the pointer to `expected`.
     unsafe { _Unwind_Backtrace(collect, (&raw mut expected).cast()) };
@@ -80,6 +87,24 @@ fn a_walk_ends_where_the_readable_stack_ends() {
     let nowhere = Start { return_address: collect as *const () as usize + 1, rsp: 4096, rbp: 1 };
     for (low, high) in [(0, 0), (4096, 4096), (4096, 4100), (usize::MAX - 8, usize::MAX)] {
         let stack = Stack { low, high, distance: 0 };
-        assert_eq!(walk(nowhere, &stack, &mut [0; MOST_FRAMES]), 1);
+        assert_eq!(walk(nowhere, &stack, &mut Trail::new(), &mut [0; MOST_FRAMES]), 1);
     }
+}
+
+#[test]
+fn a_walk_that_follows_another_is_the_same_as_one_alone() {
+    images::prepare();
+    let walks = || {
+        for levels in [3, 3, 10, 2, 90, 30, 90, 100, 5, 64, 63, 1] {
+            deep(levels);
+            elsewhere(levels);
+        }
+    };
+    std::thread::spawn(walks).join().unwrap();
+}
+
+#[inline(never)]
+fn elsewhere(levels: usize) -> usize {
+    let padding = std::hint::black_box([levels; 9]);
+    if levels.is_multiple_of(3) { deep(levels / 2) + padding[0] } else { deep(levels) + padding[1] }
 }
