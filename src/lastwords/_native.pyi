@@ -18,6 +18,7 @@ __all__ = [
     "note_exit",
     "set_additions",
     "set_annotation",
+    "set_throw_note",
 ]
 
 @final
