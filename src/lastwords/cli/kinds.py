@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -83,15 +84,29 @@ def kind_options(function: _Function) -> _Function:
 
 
 def make_plan(target: str | None, *, is_overwriting: bool) -> MonitorPlan:
-    """Return the plan of the options given in this call."""
+    """Return the plan of the options given in this call.
+
+    Raises:
+        click.UsageError: A callback library is not there; told before any process is stopped.
+    """
     meta = click.get_current_context().meta
+    kinds = tuple(dict.fromkeys(meta.get("lastwords.kinds", [])))
+    for kind in kinds:
+        _check_library(kind)
     return MonitorPlan(
-        kinds=tuple(dict.fromkeys(meta.get("lastwords.kinds", []))),
+        kinds=kinds,
         target=target,
         is_overwriting=is_overwriting,
         arguments=("lastwords", *sys.argv[1:]),
         **meta["lastwords.limits"],
     )
+
+
+def _check_library(kind: str) -> None:
+    name, _, library = kind.partition(":")
+    if name == "callback" and not Path(library).expanduser().is_file():
+        message = f"there is no library {library!r} for -md (build one: docs/guides/dumps.md)"
+        raise click.UsageError(message)
 
 
 def monitor_path() -> str:

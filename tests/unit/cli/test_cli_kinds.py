@@ -13,10 +13,14 @@ from lastwords.cli.run import command as run_command
 from lastwords.errors import DependencyError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
     from lastwords.monitor.plan import MonitorPlan
 
 
-def plan_of(*words: str) -> MonitorPlan:
+def invoke(*words: str) -> tuple[Result, list[MonitorPlan]]:
     found: list[MonitorPlan] = []
 
     @click.command()
@@ -24,16 +28,30 @@ def plan_of(*words: str) -> MonitorPlan:
     def verb() -> None:
         found.append(make_plan(None, is_overwriting=False))
 
-    result = CliRunner().invoke(verb, words)
+    return CliRunner().invoke(verb, words), found
+
+
+def plan_of(*words: str) -> MonitorPlan:
+    result, found = invoke(*words)
     assert result.exit_code == 0, result.output
     return found[0]
 
 
-def test_each_word_is_a_kind() -> None:
-    words = ["-mm", "-mt", "-mp", "-ma", "-mk", "-mc", "0x1826", "-md", "/x.so"]
+def test_each_word_is_a_kind(tmp_path: Path) -> None:
+    (library := tmp_path / "x.so").touch()
+    words = ["-mm", "-mt", "-mp", "-ma", "-mk", "-mc", "0x1826", "-md", str(library)]
     assert plan_of(*words).kinds == (
-        "mini", "triage", "miniplus", "full", "kernel", "custom:0x1826", "callback:/x.so",
+        "mini", "triage", "miniplus", "full", "kernel", "custom:0x1826", f"callback:{library}",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [("-md", "/no/such.so"), ("--kind", "callback:/no/such.so")])
+def test_a_library_that_is_not_there_is_told_before_anything_is_stopped(
+    words: tuple[str, ...],
+) -> None:
+    result, found = invoke(*words)
+    assert (result.exit_code, found) == (2, [])
+    assert "there is no library '/no/such.so'" in result.output
 
 
 def test_kinds_in_words_and_doubles() -> None:
