@@ -47,8 +47,10 @@ struct Memory {
     /// Offset of its entry in the stream directory.
     entry: u64,
     base: u64,
+    /// By address; none overlaps another.
     ranges: Vec<Range>,
     missing: u64,
+    overlapping: usize,
 }
 
 /// Reads a dump of `len` bytes: whole if it has at most `max_whole_bytes`, else without the
@@ -74,6 +76,10 @@ pub(crate) fn read<S: Read + Seek>(
     let Some(memory) = memory.filter(|memory| memory.base <= kept) else { return Ok(bytes) };
     if memory.missing > 0 {
         let message = format!("{} bytes of memory lie behind the file's end", memory.missing);
+        soft_errors.push("stream_malformed", "stream Memory64List", message);
+    }
+    if memory.overlapping > 0 {
+        let message = format!("{} ranges of memory overlap others", memory.overlapping);
         soft_errors.push("stream_malformed", "stream Memory64List", message);
     }
     note_streams_behind(&mut bytes, &memory, soft_errors);
@@ -117,7 +123,7 @@ fn find_memory<S: Read + Seek>(source: &mut S, len: u64) -> io::Result<Option<Me
 fn decode(list: &[u8], is_big_endian: bool, len: u64, entry: u64) -> Option<Memory> {
     let field = |offset: usize| u64_at(list, offset, is_big_endian);
     let (count, base) = (field(0)?, field(8)?);
-    let mut memory = Memory { entry, base, ranges: Vec::new(), missing: 0 };
+    let mut memory = Memory { entry, base, ranges: Vec::new(), missing: 0, overlapping: 0 };
     let mut offset = base;
     for chunk in list.get(16..)?.chunks_exact(16).take(usize::try_from(count).ok()?) {
         let start = u64_at(chunk, 0, is_big_endian)?;
@@ -129,7 +135,16 @@ fn decode(list: &[u8], is_big_endian: bool, len: u64, entry: u64) -> Option<Memo
         }
         offset = offset.checked_add(size)?;
     }
-    memory.ranges.sort_unstable_by_key(|range| range.start);
+    // Of those that start at the same address the first one counts.
+    memory.ranges.sort_by_key(|range| range.start);
+    let mut end = 0;
+    let count = memory.ranges.len();
+    memory.ranges.retain(|range| {
+        let is_apart = range.start >= end;
+        end = end.max(range.start.saturating_add(range.size));
+        is_apart
+    });
+    memory.overlapping = count.saturating_sub(memory.ranges.len());
     Some(memory)
 }
 

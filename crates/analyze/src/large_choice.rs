@@ -1,5 +1,7 @@
 //! Which memory of a large dump the analysis looks at.
 
+use std::collections::BTreeMap;
+
 use minidump::{Minidump, MinidumpContext};
 
 use crate::state::Threads;
@@ -27,7 +29,7 @@ pub(crate) fn wanted(dump: &Minidump<'_, &[u8]>, memory: &[Span]) -> Vec<Span> {
     let Some(system) = threads.system.as_ref() else { return Vec::new() };
     let misc = threads.misc.as_ref();
     let crashed = threads.requesting_thread();
-    let mut wanted = Wanted { memory, spans: Vec::new(), left: MAX_TOTAL_BYTES };
+    let mut wanted = Wanted { memory, spans: BTreeMap::new(), left: MAX_TOTAL_BYTES };
     if let Some(exception) = &threads.exception {
         wanted.around(exception.get_crash_address(system.os, system.cpu));
         if let Some(context) = exception.context(system, misc) {
@@ -49,7 +51,8 @@ pub(crate) fn wanted(dump: &Minidump<'_, &[u8]>, memory: &[Span]) -> Vec<Span> {
 
 struct Wanted<'a> {
     memory: &'a [Span],
-    spans: Vec<Span>,
+    /// Size by start: a hostile dump can ask for millions.
+    spans: BTreeMap<u64, u64>,
     left: u64,
 }
 
@@ -95,20 +98,18 @@ impl Wanted<'_> {
     }
 
     fn push(&mut self, start: u64, size: u64) {
-        let is_known =
-            self.spans.iter().any(|(low, known)| *low == start && *known >= size && size > 0);
+        let is_known = self.spans.get(&start).is_some_and(|known| *known >= size);
         if size > 0 && size <= self.left && !is_known {
             self.left = self.left.saturating_sub(size);
-            self.spans.push((start, size));
+            self.spans.insert(start, size);
         }
     }
 }
 
-/// Sorts, and makes one of spans that touch within one range of memory.
+/// Makes one of spans that touch within one range of memory.
 ///
 /// Spans of neighbouring ranges stay apart: their bytes need not follow each other in the file.
-fn joined(mut spans: Vec<Span>) -> Vec<Span> {
-    spans.sort_unstable();
+fn joined(spans: BTreeMap<u64, u64>) -> Vec<Span> {
     let mut out: Vec<Span> = Vec::new();
     for (start, size) in spans {
         let end = start.saturating_add(size);
@@ -128,16 +129,17 @@ mod tests {
 
     #[test]
     fn overlapping_spans_become_one() {
-        assert_eq!(joined(vec![(8, 4), (0, 9), (12, 1), (20, 2)]), [(0, 12), (12, 1), (20, 2)]);
+        assert_eq!(joined([(8, 4), (0, 9), (12, 1), (20, 2)].into()), [(0, 12), (12, 1), (20, 2)]);
     }
 
     #[test]
     fn a_stack_begins_below_the_stack_pointer_and_ends_with_its_memory() {
         let memory = [(0x1000, 0x1000), (0x10_0000, 0x8000)];
         let spans = |sp| {
-            let mut wanted = Wanted { memory: &memory, spans: Vec::new(), left: MAX_TOTAL_BYTES };
+            let left = MAX_TOTAL_BYTES;
+            let mut wanted = Wanted { memory: &memory, spans: BTreeMap::new(), left };
             wanted.stack(sp, false);
-            wanted.spans
+            Vec::from_iter(wanted.spans)
         };
         assert_eq!(spans(0x10_2000), [(0x10_1f00, 0x6100)]);
         assert_eq!(spans(0xff_f00), [(0x10_0000, 0x8000)], "in the gap below");
@@ -148,9 +150,9 @@ mod tests {
     #[test]
     fn a_span_is_clipped_at_what_is_there_and_the_total_is_bounded() {
         let memory = [(0x1000, 0x10), (0x1010, 0x10), (0x2000, 1 << 40)];
-        let mut wanted = Wanted { memory: &memory, spans: Vec::new(), left: 0x100 };
+        let mut wanted = Wanted { memory: &memory, spans: BTreeMap::new(), left: 0x100 };
         wanted.clipped(0x0f00, 0x118);
-        assert_eq!(wanted.spans, [(0x1000, 0x10), (0x1010, 0x8)]);
+        assert_eq!(wanted.spans, [(0x1000, 0x10), (0x1010, 0x8)].into());
         wanted.stack(0x2000, true);
         assert_eq!(wanted.spans.len(), 2, "too long for what is left");
         wanted.around(u64::MAX);
