@@ -107,4 +107,26 @@ mod tests {
         let told = Order::from_bytes(br#"{"file": "a.dmp"}"#).unwrap_err();
         assert!(told.contains("an absolute path"), "{told}");
     }
+
+    #[test]
+    fn a_damaged_order_is_refused_or_taken_within_its_types() {
+        let good = br#"{"dumps": [{"kind": "custom", "flags": 6182}, "full", {"kind": "callback",
+            "library": "/a.so"}], "limits": {"max_dump_bytes": 9, "min_free_bytes": 268435456,
+            "compress": true}, "reason": "slow", "file": "/tmp/a.dmp"}"#;
+        assert!(Order::from_bytes(good).is_ok());
+        let mut taken = 0;
+        for at in 0..good.len() {
+            for value in b"\"0-9e{}[]:,\\/\0\xff" {
+                let mut order = good.to_vec();
+                if let Some(byte) = order.get_mut(at) {
+                    *byte = *value;
+                }
+                let Ok(order) = Order::from_bytes(&order) else { continue };
+                taken += 1;
+                assert!(order.destination.is_none_or(|to| to.pattern.is_absolute()));
+            }
+        }
+        assert!(taken > 100, "{taken} were taken");
+        assert!(Order::from_bytes("[".repeat(16_384).as_bytes()).is_err(), "too deep");
+    }
 }

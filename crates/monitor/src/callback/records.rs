@@ -92,4 +92,25 @@ mod tests {
         }
         assert_eq!(parse(&[9; 64]), []);
     }
+
+    #[test]
+    fn damaged_records_hold_no_more_than_what_arrived() {
+        let records = [
+            Record::Stream { stream_type: 7, bytes: vec![5; 100] },
+            Record::Memory { address: 5, length: 6 },
+            Record::Problem("no".to_owned()),
+        ];
+        let whole: Vec<u8> = records.iter().flat_map(Record::encode).collect();
+        for at in 0..whole.len() {
+            for value in [0, 1, 2, 3, 0x7f, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+                let held: usize = parse(&bytes).iter().map(|record| record.encode().len()).sum();
+                // A character that is none takes three bytes.
+                assert!(held <= 3 * whole.len(), "{value} at {at}: {held}");
+            }
+        }
+    }
 }

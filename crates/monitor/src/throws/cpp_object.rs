@@ -9,8 +9,9 @@ use lastwords_pyframes::Memory;
 const TEXT_OFFSET: u64 = 8;
 const MOST_TEXT: usize = 1024;
 const MOST_NAME: usize = 256;
-const MOST_DEPTH: usize = 16;
 const MOST_BASES: u64 = 8;
+/// Types looked at for one object: bases of bases, which damage can make endless.
+const MOST_TYPES: usize = 64;
 const WITH_TEXT: [&[u8]; 2] = [b"St13runtime_error", b"St11logic_error"];
 
 /// The text of an object of a type; `None` when the type keeps none where it is known.
@@ -18,7 +19,8 @@ pub(super) fn text(memory: &dyn Memory, type_info: u64, object: u64) -> Option<S
     if type_info == 0 || object == 0 {
         return None;
     }
-    let offset = offset_of_text(memory, type_info, MOST_DEPTH)?;
+    let mut left = MOST_TYPES;
+    let offset = offset_of_text(memory, type_info, &mut left)?;
     let place = object.wrapping_add(offset).wrapping_add(TEXT_OFFSET);
     let bytes = string(memory, word(memory, place)?, MOST_TEXT)?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -57,16 +59,17 @@ fn name(memory: &dyn Memory, type_info: u64) -> Option<Vec<u8>> {
     string(memory, word(memory, type_info.checked_add(8)?)?, MOST_NAME)
 }
 
-/// Where the part with a text starts in an object of the type.
-fn offset_of_text(memory: &dyn Memory, type_info: u64, depth: usize) -> Option<u64> {
-    let depth = depth.checked_sub(1)?;
+/// Where the part with a text starts in an object of the type. `left` is how many more types may be
+/// looked at, by all branches together.
+fn offset_of_text(memory: &dyn Memory, type_info: u64, left: &mut usize) -> Option<u64> {
+    *left = left.checked_sub(1)?;
     if WITH_TEXT.contains(&name(memory, type_info)?.as_slice()) {
         return Some(0);
     }
     let type_of_type = word(memory, word(memory, type_info)?.checked_sub(8)?)?;
     match name(memory, type_of_type)?.as_slice() {
         b"N10__cxxabiv120__si_class_type_infoE" => {
-            offset_of_text(memory, word(memory, type_info.checked_add(16)?)?, depth)
+            offset_of_text(memory, word(memory, type_info.checked_add(16)?)?, left)
         }
         b"N10__cxxabiv121__vmi_class_type_infoE" => {
             let count = (word(memory, type_info.checked_add(16)?)? >> 32).min(MOST_BASES);
@@ -74,7 +77,7 @@ fn offset_of_text(memory: &dyn Memory, type_info: u64, depth: usize) -> Option<u
                 let base = type_info.checked_add(24)?.checked_add(index.checked_mul(16)?)?;
                 let flags = word(memory, base.checked_add(8)?)?.cast_signed();
                 // Bit 0: virtual, so its place is not constant.
-                let inner = offset_of_text(memory, word(memory, base)?, depth);
+                let inner = offset_of_text(memory, word(memory, base)?, left);
                 let offset = inner?.checked_add_signed(flags >> 8)?;
                 (flags & 1 == 0).then_some(offset)
             })

@@ -115,3 +115,5 @@ fn what_is_no_table_has_no_throws() {
     memory.0.get_mut(&RING).unwrap()[0] = b'?';
     assert!(read(&memory, TABLE).to_json().is_empty());
 }
+
+mod hostile;
