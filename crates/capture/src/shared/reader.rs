@@ -203,3 +203,6 @@ impl AreaReader {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

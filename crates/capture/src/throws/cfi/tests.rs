@@ -63,6 +63,48 @@ fn damaged_tables_give_a_rule_or_none_but_no_panic() {
     }
 }
 
+/// Where the entry of an address stands in `.eh_frame`, and its common entry.
+fn places_of(header: &[u8], frames: &[u8], bases: &BaseAddresses, address: u64) -> [usize; 2] {
+    let header = EhFrameHdr::new(header, NativeEndian).parse(bases, POINTER_SIZE).unwrap();
+    let gimli::Pointer::Direct(fde) = header.table().unwrap().lookup(address, bases).unwrap()
+    else {
+        panic!()
+    };
+    let fde = (fde - bases.eh_frame.section.unwrap()) as usize;
+    let back: [u8; 4] = frames[fde + 4..fde + 8].try_into().unwrap();
+    [fde, fde + 4 - u32::from_ne_bytes(back) as usize]
+}
+
+#[test]
+fn damage_to_the_very_entry_gives_a_rule_or_none_but_no_panic() {
+    let (header, mut frames, bases, here) = tables();
+    let places = places_of(&header, &frames, &bases, here);
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut next = move |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    let (mut rules, mut refusals) = (0, 0);
+    for _ in 0..200_000 {
+        let mut undo = Vec::new();
+        for _ in 0..=next(8) {
+            // Head, augmentation and the first instructions of either.
+            let at = (places[next(2)] + next(48)).min(frames.len() - 1);
+            undo.push((at, frames[at]));
+            let odd = [0, 1, 0x0c, 0x0f, 0x10, 0x16, 0x2e, 0x7f, 0x80, 0x9b, 0xff];
+            frames[at] = if next(2) == 0 { next(256) as u8 } else { odd[next(odd.len())] };
+        }
+        match rule(&header, &frames, &bases, here) {
+            Some(_) => rules += 1,
+            None => refusals += 1,
+        }
+        undo.into_iter().rev().for_each(|(at, byte)| frames[at] = byte);
+    }
+    assert!(rules > 1_000 && refusals > 1_000, "{rules} rules, {refusals} refusals");
+}
+
 #[test]
 fn the_two_expressions_of_a_realigned_stack_are_known() {
     assert_eq!(breg6(&[DW_OP_BREG6, 0x78, DW_OP_DEREF]), Some((-8, [DW_OP_DEREF].as_slice())));

@@ -108,3 +108,60 @@ fn elsewhere(levels: usize) -> usize {
     let padding = std::hint::black_box([levels; 9]);
     if levels.is_multiple_of(3) { deep(levels / 2) + padding[0] } else { deep(levels) + padding[1] }
 }
+
+/// Pages for a stack, between pages that nobody may read.
+fn fenced_pages() -> (usize, usize) {
+    const PAGE: usize = 4096;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: new memory.
+    let start =
+        unsafe { libc::mmap(std::ptr::null_mut(), 4 * PAGE, libc::PROT_NONE, flags, -1, 0) };
+    let low = start.expose_provenance() + PAGE;
+    let pages = std::ptr::with_exposed_provenance_mut(low);
+    // SAFETY: the two pages in the middle are ours.
+    assert_eq!(unsafe { libc::mprotect(pages, 2 * PAGE, libc::PROT_READ | libc::PROT_WRITE) }, 0);
+    (low, low + 2 * PAGE)
+}
+
+#[test]
+fn any_rules_on_any_stack_stay_inside_it() {
+    let (low, high) = fenced_pages();
+    let stack = Stack { low, high, distance: 0 };
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random as usize
+    };
+    // SAFETY: the pages are ours, and aligned.
+    let words = unsafe { std::slice::from_raw_parts_mut(low as *mut usize, (high - low) / 8) };
+    // Addresses of no code, so that only the rules below are known of them.
+    let callers = [0x1000_usize, 0x1008, 0x1010, 0x1018];
+    let (mut deepest, mut trail) = (0, Trail::new());
+    for _ in 0..20_000 {
+        for word in words.iter_mut() {
+            *word = if next() % 8 < 7 { callers[next() % 4] } else { low + next() % 9000 };
+        }
+        for caller in callers {
+            let far = next() % 8 == 0;
+            let offset = |bits: usize| if far { bits as i32 } else { (bits % 512) as i32 - 64 };
+            let (cfa, rbp) = (offset(next()), offset(next()));
+            let cfa = [Cfa::Rsp(cfa & !7), Cfa::Rbp(cfa), Cfa::At(cfa)][next() % 3];
+            let rbp = [Rbp::Same, Rbp::InFrame(rbp & !7), Rbp::InSlot(rbp)][next() % 3];
+            cache::put(caller, super::super::rule::Rule::frame(cfa, rbp));
+        }
+        let rsp = [low + next() % 0x2000, low, high, next()][next() % 4] & !7;
+        let start = Start { return_address: callers[0], rsp, rbp: low + next() % 0x2000 };
+        // The last walk was on another stack, by other rules.
+        for trail in [&mut trail, &mut Trail::new()] {
+            deepest = deepest.max(walk(start, &stack, trail, &mut [0; MOST_FRAMES]));
+        }
+        if next() % 2 == 0 {
+            let place = next() % words.len();
+            words[place] = callers[next() % 4];
+            walk(start, &stack, &mut trail, &mut [0; MOST_FRAMES]);
+        }
+    }
+    assert!(deepest > 8, "{deepest} frames at the most");
+}
