@@ -73,7 +73,7 @@ bench: setup foreign ## what is promised, measured beside its peers; writes the 
 	$(BIN)/python -m benches
 
 .PHONY: fuzz
-fuzz: setup ## random damage to real dumps, for FUZZ_SECONDS each parser (default 60)
+fuzz: setup ## random damage to real dumps, for FUZZ_SECONDS each target (default 60)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(BIN)/python -m fuzz
 
 .PHONY: docs

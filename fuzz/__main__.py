@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fuzz.damage import damaged
+from fuzz.own_dumps import make_dumps
+from fuzz.targets import Seeds, targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fuzz.targets import Input
 
 REPOSITORY = Path(__file__).parents[1]
 FINDINGS = REPOSITORY / "fuzz/findings"
@@ -81,72 +84,49 @@ def _seeds(folder: Path) -> Path:
     return folder
 
 
-def _damage_dump(dumps: list[Path], scratch: Path, chance: random.Random) -> list[Path]:
-    target = scratch / "input.dmp"
-    target.write_bytes(damaged(chance.choice(dumps).read_bytes(), chance))
-    return [target]
-
-
-def _damage_symbols(
-    symbols: list[Path], dumps: list[Path], scratch: Path, chance: random.Random
-) -> list[Path]:
-    """A whole dump, with a damaged symbol file that may belong to it."""
-    source = chance.choice(symbols)
-    near = [
-        dump for dump in dumps if dump.parts[:-2] == source.parts[: len(dump.parts) - 2]
-    ] or dumps
-    target = scratch / "symbols" / source.name
-    target.parent.mkdir(exist_ok=True)
-    for old in target.parent.iterdir():
-        old.unlink()
-    head, newline, rest = source.read_bytes().partition(b"\n")
-    target.write_bytes(head + newline + damaged(rest or b"\n", chance))
-    return [chance.choice(near), target.parent]
-
-
-def _run(
-    name: str, make: Callable[[random.Random], list[Path]], seconds: float, seed: int
-) -> Tally:
+def _run(name: str, make: Callable[[random.Random], Input], seconds: float, seed: int) -> Tally:
     reader, tally, number = Reader(), Tally(), 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         number += 1
-        parts = make(random.Random(f"{name} {seed} {number}"))
-        answer = reader.read("\t".join(map(str, parts)))
+        made = make(random.Random(f"{name} {seed} {number}"))
+        answer = reader.read(made.line())
         tally.answers[answer] += 1
         if answer != "ok" and not answer.startswith(EXPECTED):
             tally.findings += 1
-            _keep(f"{name}-{seed}-{number}", parts, answer)
+            _keep(f"{name}-{seed}-{number}", made, answer)
     reader.end()
     return tally
 
 
-def _keep(name: str, parts: list[Path], answer: str) -> None:
+def _keep(name: str, made: Input, answer: str) -> None:
     folder = FINDINGS / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "answer.txt").write_text(answer + "\n")
-    for part in parts:
-        for file in [part] if part.is_file() else part.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "answer.txt").write_text(f"{answer}\nmax_whole_bytes: {made.max_whole_bytes}\n")
+    for file in [made.dump, *(made.symbols.iterdir() if made.symbols else ())]:
+        (folder / file.name).write_bytes(file.read_bytes())
     print(f"FINDING: {answer}; kept in {folder.relative_to(REPOSITORY)}", flush=True)
 
 
 def main() -> None:
-    """Run both targets; end with status 1 if there was a finding."""
+    """Run all targets; end with status 1 if there was a finding."""
     seconds = float(os.environ.get("FUZZ_SECONDS", "60"))
     seed = int(os.environ.get("FUZZ_SEED", time.time_ns() % 10**9))
+    wanted = set(filter(None, os.environ.get("FUZZ_TARGETS", "").split(",")))
     with tempfile.TemporaryDirectory() as text:
         scratch = Path(text)
-        seeds = _seeds(scratch / "seeds")
-        dumps, symbols = sorted(seeds.rglob("*.dmp")), sorted(seeds.rglob("*.sym"))
-        dumps = [dump for dump in dumps if dump.stat().st_size]
-        print(f"FUZZ_SEED={seed}, {len(dumps)} dumps, {len(symbols)} symbol files", flush=True)
-        targets: dict[str, Callable[[random.Random], list[Path]]] = {
-            "dump": lambda chance: _damage_dump(dumps, scratch, chance),
-            "symbols": lambda chance: _damage_symbols(symbols, dumps, scratch, chance),
-        }
+        folder = _seeds(scratch / "seeds")
+        dumps = [dump for dump in sorted(folder.rglob("*.dmp")) if dump.stat().st_size]
+        seeds = Seeds(dumps, sorted(folder.rglob("*.sym")), make_dumps(scratch / "own"))
+        print(
+            f"FUZZ_SEED={seed}, {len(dumps)} dumps and {len(seeds.own)} of our own, "
+            f"{len(seeds.symbols)} symbol files",
+            flush=True,
+        )
         findings = 0
-        for name, make in targets.items():
+        for name, make in targets(seeds, scratch).items():
+            if wanted and name not in wanted:
+                continue
             tally = _run(name, make, seconds, seed)
             findings += tally.findings
             print(
