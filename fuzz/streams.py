@@ -6,6 +6,7 @@ their number is in byte 8 (`MINIDUMP_HEADER`).
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,7 @@ def otherwise_said(data: bytes, chance: random.Random) -> bytes:
 def _other(value: object, chance: random.Random) -> object:
     """The value with something in it replaced, removed or repeated."""
     if not isinstance(value, dict | list) or not value or chance.random() < 0.05:
-        return chance.choice(_ODD)
+        return copy.deepcopy(chance.choice(_ODD))
     key: Any
     key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
     way = chance.random()
