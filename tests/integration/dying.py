@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastwords.sdk.native import find_monitor
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -28,6 +30,11 @@ def wait_until(is_true: Callable[[], bool], what: str, deadline_s: float = DEADL
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not happen within {deadline_s:g} s")
         time.sleep(0.02)
+
+
+def for_any_interpreter() -> dict[str, str]:
+    """Environment of a program run by an interpreter in which lastwords is not installed."""
+    return {"LASTWORDS_MONITOR": find_monitor()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

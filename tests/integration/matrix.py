@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dying import PROGRAMS, Home
+from dying import PROGRAMS, Home, for_any_interpreter
 from foreign import build_ids
 from ways import KINDS, WAYS
 
@@ -99,7 +99,10 @@ class Matrix:
 
     def __init__(self, folder: Path, faults: Path, faults_cpp: Path) -> None:
         self._folder = folder
-        self._environment = {"LASTWORDS_FAULTS": str(faults), "TEST_FAULTS_CPP": str(faults_cpp)}
+        self._environment = for_any_interpreter() | {
+            "LASTWORDS_FAULTS": str(faults),
+            "TEST_FAULTS_CPP": str(faults_cpp),
+        }
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._cases: dict[Death, Future[Case]] = {}
 

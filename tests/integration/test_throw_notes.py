@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dying import DEADLINE_S, PROGRAMS, REPOSITORY_SOURCE, Home
+from dying import DEADLINE_S, PROGRAMS, REPOSITORY_SOURCE, Home, for_any_interpreter
 
 pytestmark = pytest.mark.integration
 
@@ -91,7 +91,7 @@ def raise_from(
     places = f"{REPOSITORY_SOURCE}:{folder}"
     done = subprocess.run(
         [python or sys.executable, *program],
-        env=home.environment(PYTHONPATH=places),
+        env=home.environment(PYTHONPATH=places, **for_any_interpreter()),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
