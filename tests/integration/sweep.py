@@ -19,13 +19,14 @@ from dying import Home, SpooledReport, wait_until
 from warm import End, Warm
 
 from lastwords import _native
+from lastwords.sdk.native import find_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = ["BUDGET_S", "Outcome", "Trial", "calls_made", "carry_out", "problems"]
 
-MONITOR = Path(_native.__file__ or "").parent / "bin/lastwords-monitor"
+MONITOR = Path(find_monitor())
 BUDGET_S = 2
 SPARE_S = 3.0
 """What a busy machine may add to the budget."""

@@ -138,7 +138,9 @@ def test_kinds_are_procdumps_words(living: subprocess.Popen[str], tmp_path: Path
         assert analyze(Path(dump["file"]))["pid"] == living.pid
     threads = analyze(Path(kinds["kernel"]["file"]))["threads"]
     stands = [thread["kernel_stack"] for thread in threads]
-    assert all("S (sleeping)" in one and "ptrace_stop" not in one for one in stands), stands
+    # One thread counts, and may be found at work; that we have stopped them is not to be seen.
+    assert any("S (sleeping)" in one for one in stands), stands
+    assert not any("ptrace_stop" in one for one in stands), stands
 
 
 def test_a_file_that_is_there_stays_unless_told_otherwise(

@@ -165,6 +165,13 @@ def test_a_cpp_exception_that_crosses_into_python_is_reported(home: Home) -> Non
     assert exception["frames"][-1]["line"] == line_of("simulation.py", "self.plate.finish_step()")
 
 
+def without_throw_note(stderr: str) -> str:
+    """Without the one thing that is added on purpose: where the C++ exception was thrown."""
+    return re.sub(
+        r"^C\+\+ exception .*\n  thrown at .*\n(    .*\n)+", "", stderr, flags=re.MULTILINE
+    )
+
+
 @pytest.mark.parametrize("failure", [None, "access-violation", "python-exception", "cpp-exception"])
 def test_the_exit_status_and_the_output_are_those_without_lastwords(
     failure: str | None, home: Home
@@ -172,4 +179,5 @@ def test_the_exit_status_and_the_output_are_those_without_lastwords(
     with_lastwords = run_victim(home, failure, LASTWORDS_QUIET="1")
     without = run_victim(home, failure, LASTWORDS_ENABLED="0")
     assert with_lastwords.returncode == without.returncode
-    assert (with_lastwords.stdout, with_lastwords.stderr) == (without.stdout, without.stderr)
+    assert with_lastwords.stdout == without.stdout
+    assert without_throw_note(with_lastwords.stderr) == without.stderr

@@ -176,7 +176,7 @@ ENDS = {
     "usr1": lambda: os.kill(os.getpid(), signal.SIGUSR1),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "int": lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), signal.raise_signal(2)),
-    "hup": lambda: os.kill(os.getpid(), signal.SIGHUP),
+    "hup": lambda: (signal.signal(signal.SIGHUP, signal.SIG_DFL), signal.raise_signal(1)),
     "pipe": lambda: (signal.signal(13, signal.SIG_DFL), signal.raise_signal(13)),
     "crash": crash,
     "atexit-leaves": leave_in_atexit,

@@ -67,11 +67,12 @@ def test_names_and_kinds_are_those_of_the_monitor() -> None:
 def test_the_monitor_gets_a_plan_only_when_one_was_asked_for() -> None:
     plain, problems = load_settings({"product": "p", "version": "1"}, {})
     assert problems == []
-    assert json.loads(options_json(plain, "/spool"))["monitor"] == {}
+    assert json.loads(options_json(plain, "/spool"))["monitor"] == {"max_spool_bytes": 500_000_000}
     environ = {"LASTWORDS_DUMP_KINDS": "triage;callback:/x.so;custom:0x1826"}
     settings, problems = load_settings({"max_dump_mb": 2, "compress_dumps": True}, environ)
     assert problems == []
     assert json.loads(options_json(settings, "/spool"))["monitor"] == {
+        "max_spool_bytes": 500_000_000,
         "dumps": [
             {"kind": "triage"},
             {"kind": "callback", "library": "/x.so"},
