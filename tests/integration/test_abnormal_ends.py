@@ -269,7 +269,10 @@ def test_without_the_kernels_log_the_count_of_the_group_speaks(
     # In a pid namespace of its own the log's process ids are another's: it is not asked.
     if subprocess.run(["unshare", "-pf", "true"], check=False, capture_output=True).returncode:
         pytest.skip("no pid namespace can be made here")
-    run_in(memory_group, home, "eat", "unshare", "-pf", "--mount-proc", "sh", "-c", '"$@"; :', "sh")
+    # The namespace ends with its first process, which therefore waits for the monitor's report.
+    waiting = '"$@"; for i in $(seq 300); do ls "$0"/pending/* && exit; sleep 0.1; done'
+    first = ("unshare", "-pf", "--mount-proc", "sh", "-c", waiting, str(home.spool))
+    run_in(memory_group, home, "eat", *first)
     assert told(home) == ("oom_kill", "likely", None, 9)
     assert "rose from 0 to 1" in " ".join(end_of(home.report())["evidence"])
 
