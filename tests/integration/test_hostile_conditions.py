@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from disks import small_disk
 from dying import PROGRAMS, Death, Home, analyze, run_python
 
 if TYPE_CHECKING:
@@ -82,34 +81,22 @@ def test_without_permission_to_ptrace_the_report_says_so(home: Home, faults_libr
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 128 KiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", folder],
-        check=False, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
-    if mounted.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    try:
+    with small_disk(tmp_path / "small", 128) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True, timeout=30)
 
 
 @pytest.mark.parametrize("free_kib", [0, 12])
 def test_a_full_disk_is_told_and_earlier_reports_stay(
-    free_kib: int, small_disk: Path, home: Home, faults_library: Path
+    free_kib: int, disk: Path, home: Home, faults_library: Path
 ) -> None:
-    earlier = small_disk / "spool/pending/8c9a6b9e-7c5e-4c8e-9d7a-0a2b6f1f3d11"
+    earlier = disk / "spool/pending/8c9a6b9e-7c5e-4c8e-9d7a-0a2b6f1f3d11"
     earlier.mkdir(parents=True)
     (earlier / "report.json").write_text('{"schema": 1}')
-    (small_disk / "ballast").write_bytes(bytes((124 - free_kib) * 1024))
-    death = die(home, faults_library, {"dump_dir": str(small_disk / "spool")})
+    (disk / "ballast").write_bytes(bytes((124 - free_kib) * 1024))
+    death = die(home, faults_library, {"dump_dir": str(disk / "spool")})
     assert "No space left on device" in death.stderr
     assert (earlier / "report.json").read_text() == '{"schema": 1}'
-    for report in (small_disk / "spool/pending").glob("*/report.json"):
+    for report in (disk / "spool/pending").glob("*/report.json"):
         json.loads(report.read_text())

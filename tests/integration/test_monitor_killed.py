@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from disks import small_disk
 from dying import Home, SpooledReport, analyze
 from sweep import (
     BUDGET_S,
@@ -129,21 +130,8 @@ def assert_report_or_reason(end: End, home: Home) -> None:
 @pytest.fixture
 def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A file system of its own, of the size in KiB that the test names."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    options = f"size={request.param}k"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder],
-        check=False, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
-    if mounted.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    try:
+    with small_disk(tmp_path / "disk", request.param) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True, timeout=30)
 
 
 @pytest.mark.parametrize(

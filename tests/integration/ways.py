@@ -7,6 +7,7 @@ and libstdc++ say; it holds without lastwords too.
 from __future__ import annotations
 
 import enum
+import functools
 from dataclasses import dataclass
 from signal import Signals
 
@@ -73,30 +74,21 @@ class Way:
     kinds: tuple[str, ...] = KINDS
 
 
-def _rust(
-    name: str, number: Signals, *codes: int, address: int | None = None, **more: object
+def _fault(
+    library: Library,
+    name: str,
+    number: Signals,
+    *codes: int,
+    address: int | None = None,
+    **more: object,
 ) -> Way:
     return Way(
-        name=f"fault_{name}",
-        library=Library.RUST,
-        signal=number,
-        codes=codes,
-        address=address,
-        **more,
-    )
+        name=f"fault_{name}", library=library, signal=number, codes=codes, address=address, **more,
+    )  # fmt: skip
 
 
-def _cpp(
-    name: str, number: Signals, *codes: int, address: int | None = None, **more: object
-) -> Way:
-    return Way(
-        name=f"fault_{name}",
-        library=Library.CPP,
-        signal=number,
-        codes=codes,
-        address=address,
-        **more,
-    )
+_rust = functools.partial(_fault, Library.RUST)
+_cpp = functools.partial(_fault, Library.CPP)
 
 
 def _abort(name: str, words: Words | None = None, text: str | None = None, **more: object) -> Way:
