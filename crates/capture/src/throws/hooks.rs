@@ -19,50 +19,30 @@ static RAISE: [AtomicUsize; DEFINITIONS] = [const { AtomicUsize::new(0) }; DEFIN
 static RETHROW: [AtomicUsize; DEFINITIONS] = [const { AtomicUsize::new(0) }; DEFINITIONS];
 static ABORT: AtomicUsize = AtomicUsize::new(0);
 
+/// One thunk for each definition of an entry.
+macro_rules! thunks {
+    ($replacement:ident, $originals:ident) => {
+        &[
+            thunks!($replacement, $originals, 0),
+            thunks!($replacement, $originals, 1),
+            thunks!($replacement, $originals, 2),
+            thunks!($replacement, $originals, 3),
+        ]
+    };
+    ($replacement:ident, $originals:ident, $index:literal) => {
+        Thunk {
+            replacement: || ($replacement::<$index> as *const ()).expose_provenance(),
+            original: &$originals[$index],
+        }
+    };
+}
+
 /// The hooks of throw capture.
 pub(super) static HOOKS: &[Hook] = &[
-    Hook {
-        symbol: c"_Unwind_RaiseException",
-        thunks: &[
-            Thunk {
-                replacement: || (raise::<0> as *const ()).expose_provenance(),
-                original: &RAISE[0],
-            },
-            Thunk {
-                replacement: || (raise::<1> as *const ()).expose_provenance(),
-                original: &RAISE[1],
-            },
-            Thunk {
-                replacement: || (raise::<2> as *const ()).expose_provenance(),
-                original: &RAISE[2],
-            },
-            Thunk {
-                replacement: || (raise::<3> as *const ()).expose_provenance(),
-                original: &RAISE[3],
-            },
-        ],
-        wanted: every_module,
-    },
+    Hook { symbol: c"_Unwind_RaiseException", thunks: thunks!(raise, RAISE), wanted: every_module },
     Hook {
         symbol: c"_Unwind_Resume_or_Rethrow",
-        thunks: &[
-            Thunk {
-                replacement: || (rethrow::<0> as *const ()).expose_provenance(),
-                original: &RETHROW[0],
-            },
-            Thunk {
-                replacement: || (rethrow::<1> as *const ()).expose_provenance(),
-                original: &RETHROW[1],
-            },
-            Thunk {
-                replacement: || (rethrow::<2> as *const ()).expose_provenance(),
-                original: &RETHROW[2],
-            },
-            Thunk {
-                replacement: || (rethrow::<3> as *const ()).expose_provenance(),
-                original: &RETHROW[3],
-            },
-        ],
+        thunks: thunks!(rethrow, RETHROW),
         wanted: every_module,
     },
     Hook {
