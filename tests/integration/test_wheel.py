@@ -65,7 +65,7 @@ def test_it_holds_the_extension_the_monitor_and_the_licences(wheel: Path) -> Non
     assert "lastwords/_native.abi3.so" in names
     assert "lastwords/_native.pyi" in names
     assert "lastwords/py.typed" in names
-    for ending in ("/scripts/lastwords-monitor", "/LICENSE-APACHE", "/LICENSE-MIT"):
+    for ending in ("/scripts/lastwords-monitor", "/scripts/lastwords", "/LICENSE-APACHE", "/LICENSE-MIT"):
         assert [name for name in names if name.endswith(ending)], ending
 
 

@@ -25,6 +25,7 @@ mod overflow;
 mod panics;
 mod private;
 mod python;
+mod resync;
 mod soft_errors;
 mod stacks;
 mod state;
@@ -65,10 +66,18 @@ pub use options::{DEFAULT_MAX_FRAMES, DEFAULT_MAX_WHOLE_BYTES, Options};
 /// document's `soft_errors`.
 pub fn analyze_file(path: &Path, options_json: &[u8]) -> Result<Vec<u8>, Error> {
     let options = Options::from_json(options_json)?;
+    let document = analyze_path(path, &options)?;
+    serde_json::to_vec(&document).map_err(|error| Error::Internal { reason: error.to_string() })
+}
+
+/// Analyses the minidump at `path`.
+///
+/// # Errors
+/// As [`analyze_file`].
+pub fn analyze_path(path: &Path, options: &Options) -> Result<Value, Error> {
     let mut soft_errors = SoftErrors::default();
     let bytes = input::read(path, options.max_whole_bytes, &mut soft_errors)?;
-    let document = analyze_read(path, bytes, &options, soft_errors)?;
-    serde_json::to_vec(&document).map_err(|error| Error::Internal { reason: error.to_string() })
+    analyze_read(path, bytes, options, soft_errors)
 }
 
 /// Analyses the minidump `bytes`; `path` is named in errors.
@@ -126,7 +135,12 @@ fn analyze_with(
         let modules = &state.modules;
         let walker = Walker::new(modules, &state.system_info, provider, options.max_frames);
         let count = state.threads.len();
-        Stacks::new(&threads, walker, interpreter, &mut soft_errors).walk_all(count, &python)
+        let mut stacks = Stacks::new(&threads, walker, interpreter, &mut soft_errors);
+        if options.native || stream.is_none() {
+            stacks.walk_all(count, &python)
+        } else {
+            stacks.python_only(count, &python)
+        }
     };
     let plumbing = plumbing_of(&stacks, interpreter);
     let mut own = OwnStreams::read(&dump, &mut soft_errors);

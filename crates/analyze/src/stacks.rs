@@ -1,18 +1,20 @@
 //! The stack of every thread: native frames within limits, and the plan of the merge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use minidump::format::CONTEXT_AMD64;
 use minidump::{
-    MinidumpContext, MinidumpContextValidity, MinidumpRawContext, MinidumpThread, UnifiedMemory,
+    CpuContext as _, MinidumpContext, MinidumpContextValidity, MinidumpRawContext, MinidumpThread,
+    UnifiedMemory,
 };
 use minidump_processor::ProcessState;
-use minidump_unwind::{CallStack, CallStackInfo, FrameTrust, StackFrame, SymbolProvider};
+use minidump_unwind::{CallStack, CallStackInfo, FrameTrust, StackFrame};
 
-use crate::interpreter::Interpreter;
-use crate::merge::{Item, NativeSpan, evaluation_size, first_unmatched, merge};
+use crate::interpreter::{self, Interpreter, is_exact};
+use crate::merge::{Gap, Item, NativeSpan, merge};
 use crate::panics::caught;
 use crate::python::ByThread;
+use crate::resync::{Verdict, check, distances, most_common};
 use crate::soft_errors::SoftErrors;
 use crate::state::Threads;
 use crate::walk::{Walked, Walker};
@@ -30,6 +32,8 @@ pub(crate) struct Stack {
     /// For each span of the merge, the native frame; `None` for a stand-in.
     frame_of_span: Vec<Option<usize>>,
     spans: Vec<NativeSpan>,
+    /// The anchor of each Python frame.
+    anchors: Vec<Option<u64>>,
     /// Native frames walked, kept or not.
     pub(crate) total: usize,
     /// Frames left out, and the index in `frames` of the first frame behind them.
@@ -38,8 +42,8 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// The merged stack; indices of native items point into `frames`.
-    pub(crate) fn merged(&self, anchors: &[Option<u64>]) -> Vec<Item> {
-        merge(&self.spans, anchors)
+    pub(crate) fn merged(&self) -> Vec<Item> {
+        merge(&self.spans, &self.anchors)
     }
 
     /// The native frame that span `index` stands for.
@@ -58,7 +62,8 @@ impl Stack {
                 sp: frame.context.get_stack_pointer(),
                 cfa: caller.map(|caller| caller.context.get_stack_pointer()),
                 is_evaluation: !is_before_gap && interpreter.is_evaluation(frame, caller),
-                follows_gap: false,
+                is_exact: is_exact(frame.trust),
+                gap: None,
                 is_stand_in: false,
             });
             self.frame_of_span.push(Some(base.saturating_add(index)));
@@ -70,48 +75,72 @@ impl Stack {
         self.frames.extend(walked.frames);
     }
 
-    /// Drops what was found from address `cfa` on, and makes room for a walk from there.
+    /// Keeps `keep` frames, and makes room for a walk from the evaluation frame's end `cfa` on.
     ///
     /// An evaluation frame at the end is known to end at `cfa` now; otherwise one that was
     /// not walked stands in for it.
-    fn cut_at(&mut self, anchor: u64, cfa: u64) {
-        let kept = self.spans.iter().take_while(|span| span.sp < cfa).count();
-        self.spans.truncate(kept);
-        self.frame_of_span.truncate(kept);
+    fn cut(&mut self, keep: usize, anchor: u64, cfa: u64) {
+        let dropped = self.spans.iter().skip(keep).take_while(|span| span.sp < anchor).count();
+        self.spans.truncate(keep);
+        self.frame_of_span.truncate(keep);
         let frames = self.frame_of_span.iter().flatten().max().map_or(0, |i| i.saturating_add(1));
         self.frames.truncate(frames);
+        let mut end = None;
         if let Some(last) = self.spans.last_mut() {
-            if last.is_evaluation && last.sp <= anchor && last.cfa.is_none_or(|end| end > anchor) {
+            let has_room = last.cfa.is_none_or(|end| end > anchor);
+            if last.is_evaluation && last.is_exact && last.sp <= anchor && has_room {
                 last.cfa = Some(cfa);
                 return;
             }
-            last.cfa = Some(last.cfa.map_or(anchor, |end| end.min(anchor)));
+            last.cfa = last.cfa.map(|end| end.min(anchor));
+            end = last.cfa.or(Some(last.sp));
         }
         self.spans.push(NativeSpan {
             sp: anchor,
             cfa: Some(cfa),
             is_evaluation: true,
-            follows_gap: true,
+            is_exact: true,
+            gap: Some(Gap {
+                about: dropped.max(1),
+                stack_bytes: end.and_then(|end| anchor.checked_sub(end)),
+            }),
             is_stand_in: true,
         });
         self.frame_of_span.push(None);
     }
+
+    /// Marks what hangs on a guess that no anchor has confirmed.
+    fn doubt(&mut self, confirmed: usize, is_ended: bool) {
+        let next = confirmed.saturating_add(1);
+        let guess = self.spans.iter().skip(next).position(|span| !span.is_exact);
+        let Some(guess) = guess.map(|index| next.saturating_add(index)) else { return };
+        if is_ended {
+            return;
+        }
+        for index in self.frame_of_span.iter().skip(guess).flatten() {
+            if let Some(frame) = self.frames.get_mut(*index)
+                && is_exact(frame.trust)
+            {
+                frame.trust = FrameTrust::CfiScan;
+            }
+        }
+    }
 }
 
 /// What all threads share.
-pub(crate) struct Stacks<'a, P> {
+pub(crate) struct Stacks<'a> {
     threads: &'a Threads<'a>,
-    walker: Walker<'a, P>,
+    walker: Walker<'a>,
     interpreter: Interpreter,
     frames_left: usize,
     soft_errors: &'a mut SoftErrors,
 }
 
-impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
+impl<'a> Stacks<'a> {
     /// Nothing is walked yet.
     pub(crate) fn new(
         threads: &'a Threads<'a>,
-        walker: Walker<'a, P>,
+        walker: Walker<'a>,
         interpreter: Interpreter,
         soft_errors: &'a mut SoftErrors,
     ) -> Self {
@@ -132,7 +161,18 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
                 self.walk_one(stack, thread, index);
             }
         }
-        self.restart_all(&mut stacks, python);
+        self.check_all(&mut stacks, python);
+        stacks
+    }
+
+    /// No native frame at all.
+    pub(crate) fn python_only(&self, count: usize, python: &ByThread<'_>) -> Vec<Stack> {
+        let mut stacks: Vec<Stack> = python
+            .threads
+            .iter()
+            .map(|on_thread| Stack { anchors: on_thread.anchors(), ..Stack::default() })
+            .collect();
+        stacks.resize_with(count, Stack::default);
         stacks
     }
 
@@ -218,21 +258,51 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
         if own_end.is_some() && own_end >= listed_end { own } else { listed.or(own) }
     }
 
-    /// Restarts walks that ended below a Python frame's anchor, where it is known how far the
-    /// anchor lies below the end of its evaluation frame.
-    fn restart_all(&mut self, stacks: &mut [Stack], python: &ByThread<'_>) {
-        let anchors: Vec<_> = python.threads.iter().map(|on| on.anchors()).collect();
-        let pairs = || stacks.iter().zip(&anchors);
-        let Some(size) = pairs().find_map(|(s, a)| evaluation_size(&s.spans, a)) else { return };
-        for ((stack, anchors), thread) in stacks.iter_mut().zip(&anchors).zip(&self.threads.list) {
+    /// Begins walks anew that the anchors of Python frames show to be wrong or cut short.
+    fn check_all(&mut self, stacks: &mut [Stack], python: &ByThread<'_>) {
+        for (stack, on_thread) in stacks.iter_mut().zip(&python.threads) {
+            stack.anchors = on_thread.anchors();
+            if stack.anchors.iter().all(Option::is_none) {
+                stack.anchors = anchors_by_order(stack, stack.anchors.len());
+            }
+        }
+        let known = stacks.iter().flat_map(|stack| distances(&stack.spans, &stack.anchors));
+        let distance = most_common(known.collect());
+        let evaluation = stacks.iter().find_map(|stack| {
+            let index = stack.spans.iter().position(|s| s.is_evaluation && s.is_exact)?;
+            stack.frames.get(stack.frame_of(index)?).cloned()
+        });
+        for (stack, thread) in stacks.iter_mut().zip(&self.threads.list) {
+            let mut last = 0;
             for _ in 0..MAX_RESTARTS {
-                let before = first_unmatched(&stack.spans, anchors);
-                let Some(anchor) = before else { break };
-                if !self.restart(stack, thread, anchor, size) {
-                    break;
-                }
-                if first_unmatched(&stack.spans, anchors).is_some_and(|next| next <= anchor) {
-                    break;
+                match check(&stack.spans, &stack.anchors, distance) {
+                    Verdict::Right { confirmed } => {
+                        let is_ended =
+                            stack.frames.last().is_some_and(|f| self.walker.is_outermost(f));
+                        if !stack.anchors.is_empty() {
+                            stack.doubt(confirmed, is_ended);
+                        }
+                        break;
+                    }
+                    Verdict::Wrong { keep, anchor } if anchor > last => {
+                        last = anchor;
+                        let evaluation = evaluation.as_ref();
+                        let cfa = distance.and_then(|distance| anchor.checked_add(distance));
+                        let place = cfa.zip(evaluation).map(|(cfa, evaluation)| Restart {
+                            keep,
+                            anchor,
+                            cfa,
+                            evaluation,
+                        });
+                        if !place.is_some_and(|place| self.restart(stack, thread, &place)) {
+                            stack.doubt(keep.saturating_sub(1), false);
+                            break;
+                        }
+                    }
+                    Verdict::Wrong { keep, .. } => {
+                        stack.doubt(keep.saturating_sub(1), false);
+                        break;
+                    }
                 }
             }
         }
@@ -242,38 +312,68 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
         &mut self,
         stack: &mut Stack,
         thread: &'a MinidumpThread<'a>,
-        anchor: u64,
-        size: u64,
+        place: &Restart<'_>,
     ) -> bool {
-        let Some(cfa) = anchor.checked_add(size) else { return false };
-        let memory = self.memory_of(thread, anchor);
-        let slot = cfa.checked_sub(8);
-        let resume = slot.zip(memory).and_then(|(slot, memory)| memory.get_memory_at_address(slot));
-        let Some(first) = resume.and_then(|resume: u64| self.caller_at(stack, resume, cfa)) else {
+        let memory = self.memory_of(thread, place.anchor);
+        let Some(first) = memory.and_then(|memory| self.caller_behind(place, &memory)) else {
             return false;
         };
-        stack.cut_at(anchor, cfa);
-        let place = format!("thread {}", thread.raw.thread_id);
-        self.walk_into(stack, first, memory, &place);
+        stack.cut(place.keep, place.anchor, place.cfa);
+        let name = format!("thread {}", thread.raw.thread_id);
+        self.walk_into(stack, first, memory, &name);
         true
     }
 
-    /// The caller of an evaluation frame that ends at `cfa`; x86-64 only.
-    fn caller_at(&self, stack: &Stack, resume: u64, cfa: u64) -> Option<StackFrame> {
-        let is_amd64 =
-            |frame: &StackFrame| matches!(frame.context.raw, MinidumpRawContext::Amd64(_));
-        let is_known = stack.frames.first().is_some_and(is_amd64);
-        let call = resume.checked_sub(1).filter(|_| is_known)?;
+    /// The caller of an evaluation frame that ends at a known place; x86-64 only.
+    fn caller_behind(
+        &self,
+        place: &Restart<'_>,
+        memory: &UnifiedMemory<'_, '_>,
+    ) -> Option<StackFrame> {
+        let MinidumpRawContext::Amd64(_) = place.evaluation.context.raw else { return None };
+        let read = |address: u64| memory.get_memory_at_address::<u64>(address);
+        let resume = read(place.cfa.checked_sub(8)?)?;
+        let call = resume.checked_sub(1)?;
         self.walker.module_at(call)?;
-        let raw = CONTEXT_AMD64 { rip: resume, rsp: cfa, ..CONTEXT_AMD64::default() };
+        let mut raw = CONTEXT_AMD64 { rip: resume, rsp: place.cfa, ..CONTEXT_AMD64::default() };
+        let mut known: HashSet<&'static str> = ["rip", "rsp"].into();
+        for (name, value) in self.walker.saved_registers(place.evaluation, place.cfa, &read) {
+            if !known.contains(name) && raw.set_register(name, value).is_some() {
+                known.insert(name);
+            }
+        }
         let context = MinidumpContext {
             raw: MinidumpRawContext::Amd64(raw),
-            valid: MinidumpContextValidity::Some(["rip", "rsp"].into()),
+            valid: MinidumpContextValidity::Some(known),
         };
         let mut frame = StackFrame::from_context(context, FrameTrust::PreWalked);
         frame.instruction = call;
         Some(frame)
     }
+}
+
+/// Where a walk begins anew.
+struct Restart<'f> {
+    /// Frames that stay.
+    keep: usize,
+    anchor: u64,
+    /// End of the evaluation frame that owns the anchor.
+    cfa: u64,
+    /// Any frame of the evaluation function: how it saves registers.
+    evaluation: &'f StackFrame,
+}
+
+/// Anchors for an interpreter that has none (CPython 3.9): there every evaluation frame runs one
+/// Python frame, so they belong together in their order, if there are as many of the one as of the
+/// other.
+fn anchors_by_order(stack: &Stack, python_frames: usize) -> Vec<Option<u64>> {
+    let named = stack.spans.iter().zip(&stack.frame_of_span).filter(|(_, frame)| {
+        let frame = frame.and_then(|index| stack.frames.get(index));
+        frame.is_some_and(interpreter::is_evaluation_by_name)
+    });
+    let found: Vec<Option<u64>> = named.map(|(span, _)| Some(span.sp)).collect();
+    let is_sure = stack.omitted.is_none() && stack.spans.iter().all(|span| span.is_exact);
+    if is_sure && found.len() == python_frames { found } else { vec![None; python_frames] }
 }
 
 /// Puts the frames where `print_json` looks for them.

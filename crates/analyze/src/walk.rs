@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
+use lastwords_unwind::Provider;
 use minidump::{MinidumpModule, MinidumpModuleList, UnifiedMemory};
-use minidump_unwind::{CallStack, StackFrame, SymbolProvider, SystemInfo, walk_stack};
+use minidump_unwind::{CallStack, StackFrame, SystemInfo, walk_stack};
 
 use crate::block_on::block_on;
 use crate::panics::message_of;
@@ -24,10 +25,10 @@ const MAX_WALKED: usize = 1 << 20;
 const LONG_STACK_BUDGET: Duration = Duration::from_millis(1_000);
 
 /// What the walks of all threads share.
-pub(crate) struct Walker<'a, P> {
+pub(crate) struct Walker<'a> {
     modules: &'a MinidumpModuleList,
     system: &'a SystemInfo,
-    provider: &'a P,
+    provider: &'a Provider,
     max_frames: usize,
     budget: Duration,
 }
@@ -56,12 +57,12 @@ enum Chunk {
     Panicked(String),
 }
 
-impl<'a, P: SymbolProvider + Sync> Walker<'a, P> {
+impl<'a> Walker<'a> {
     /// A walker that keeps `max_frames` frames of a thread.
     pub(crate) fn new(
         modules: &'a MinidumpModuleList,
         system: &'a SystemInfo,
-        provider: &'a P,
+        provider: &'a Provider,
         max_frames: usize,
     ) -> Self {
         Self { modules, system, provider, max_frames, budget: LONG_STACK_BUDGET }
@@ -70,6 +71,25 @@ impl<'a, P: SymbolProvider + Sync> Walker<'a, P> {
     /// The module that holds `address`.
     pub(crate) fn module_at(&self, address: u64) -> Option<&MinidumpModule> {
         self.modules.module_at_address(address)
+    }
+
+    /// The registers that the function of `frame` has saved in its frame, which ends at `cfa`.
+    pub(crate) fn saved_registers(
+        &self,
+        frame: &StackFrame,
+        cfa: u64,
+        read: &dyn Fn(u64) -> Option<u64>,
+    ) -> Vec<(&'static str, u64)> {
+        let module = self.module_at(frame.instruction);
+        module.map_or_else(Vec::new, |module| {
+            self.provider.saved_registers(module, frame.instruction, cfa, read)
+        })
+    }
+
+    /// Whether a frame is the oldest of its stack, by its own rule.
+    pub(crate) fn is_outermost(&self, frame: &StackFrame) -> bool {
+        let module = self.module_at(frame.instruction);
+        module.is_some_and(|module| self.provider.is_outermost(module, frame.instruction))
     }
 
     /// Walks from `first`, whose context holds at least the instruction and stack pointers.

@@ -21,6 +21,7 @@ pub mod report;
 pub mod snapshot;
 pub mod soft_errors;
 pub mod spool;
+pub mod stacks;
 pub mod watch;
 pub mod write;
 

@@ -59,6 +59,31 @@ impl Provider {
         &self.symbols
     }
 
+    /// The registers that the function at `address` has saved in its frame, which ends at `cfa`:
+    /// name and value. `read` gives a word of the stack.
+    ///
+    /// Empty when no rule is known, or none that needs nothing but the frame's end.
+    pub fn saved_registers(
+        &self,
+        module: &dyn Module,
+        address: u64,
+        cfa: u64,
+        read: &dyn Fn(u64) -> Option<u64>,
+    ) -> Vec<(&'static str, u64)> {
+        let loaded = self.load(module);
+        let rules = loaded.rules(module, address);
+        rules.map_or_else(Vec::new, |(rules, registers)| {
+            row::saved_registers(&rules, registers, cfa, read)
+        })
+    }
+
+    /// Whether the frame that runs at `address` is the oldest of its stack, by its own rule.
+    pub fn is_outermost(&self, module: &dyn Module, address: u64) -> bool {
+        let loaded = self.load(module);
+        let rules = loaded.rules(module, address);
+        rules.is_some_and(|(rules, _)| row::is_outermost(&rules))
+    }
+
     fn load(&self, module: &dyn Module) -> Arc<LoadedModule> {
         let id = ModuleId::from(module);
         let lock = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +101,19 @@ impl LoadedModule {
         let images = images.into_iter().flatten().flatten();
         let cfi = images.filter(|image| image.has_cfi()).map(ModuleCfi::new).collect();
         Self { symbols, cfi }
+    }
+
+    /// The rules of the first file that has some.
+    fn rules(
+        &self,
+        module: &dyn Module,
+        address: u64,
+    ) -> Option<(crate::cfi::FrameRules<'_>, Registers)> {
+        let rva = address.checked_sub(module.base_address())?;
+        self.cfi.iter().find_map(|cfi| {
+            let rules = cfi.rules(cfi.image().image_base().checked_add(rva)?)?;
+            Some((rules, Registers::of(cfi.image().architecture())))
+        })
     }
 
     fn walk(&self, module: &dyn Module, walker: &mut (dyn FrameWalker + Send)) -> Option<()> {

@@ -29,10 +29,10 @@ pub(crate) fn evaluate(
     walker: &(dyn FrameWalker + Send),
 ) -> Option<Caller> {
     let callee = Callee { walker, registers, encoding: rules.encoding };
-    let return_rule = rules.row.register(rules.return_address);
-    if matches!(return_rule, Some(RegisterRule::Undefined)) {
+    if is_outermost(rules) {
         return Some(Caller::End);
     }
+    let return_rule = rules.row.register(rules.return_address);
     let cfa = cfa(rules, &callee)?;
     let return_address = match return_rule {
         Some(rule) => value(rules, &callee, cfa, rules.return_address, &rule)?,
@@ -58,6 +58,28 @@ pub(crate) fn evaluate(
         return_address
     };
     Some(Caller::Frame { cfa, return_address, registers: restored })
+}
+
+/// Whether the return address is undefined: the frame is the last one.
+pub(crate) fn is_outermost(rules: &FrameRules<'_>) -> bool {
+    matches!(rules.row.register(rules.return_address), Some(RegisterRule::Undefined))
+}
+
+/// The caller's registers that stand in a frame which ends at `cfa`.
+pub(crate) fn saved_registers(
+    rules: &FrameRules<'_>,
+    registers: Registers,
+    cfa: u64,
+    read: &dyn Fn(u64) -> Option<u64>,
+) -> Vec<(&'static str, u64)> {
+    let saved = rules.row.registers().filter_map(|(register, rule)| match rule {
+        RegisterRule::Offset(offset) if *register != rules.return_address => {
+            let name = registers.name(*register)?;
+            Some((name, read(registers.add(cfa, *offset))?))
+        }
+        _ => None,
+    });
+    saved.collect()
 }
 
 impl Caller {

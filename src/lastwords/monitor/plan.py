@@ -61,7 +61,7 @@ class MonitorPlan:
         """Return the plan as the monitor reads it (`crates/monitor/src/outside.rs`).
 
         Args:
-            more: Further keys: `pid` of `dump`; `count`, `is_quiet`, `is_without_children` of
+            more: Further keys: `process` of `dump`, an id or a name; `count`, `is_quiet`, `is_without_children` of
                 `run`.
 
         Raises:
