@@ -12,6 +12,7 @@ mod cut;
 mod document;
 mod dump_kind;
 mod error;
+mod evidence;
 mod guard;
 mod input;
 mod interpreter;
@@ -128,6 +129,7 @@ fn analyze_with(
     let dump = state::open(path, &bytes)?;
     let threads = Threads::read(&dump);
     let stream = python::read(&dump, &mut soft_errors);
+    let stream = stream.map(|stream| evidence::better(stream, &threads.memory, &mut soft_errors));
     let python = ByThread::of(stream.as_ref(), &threads, options.max_frames, &mut soft_errors);
     let runtime = stream.as_ref().map_or(0, |stream| stream.runtime_address);
     let interpreter = Interpreter::find(&state.modules, runtime);

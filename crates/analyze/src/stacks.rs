@@ -23,6 +23,8 @@ use crate::walk::{Walked, Walker};
 const MAX_TOTAL_FRAMES: usize = 32_768;
 /// Restarts of one thread's walk; each must get further up the stack.
 const MAX_RESTARTS: usize = 64;
+/// Stacks of one thread: its own, and those of signal handlers within handlers.
+const MAX_STACKS: usize = 8;
 
 /// One thread's frames.
 #[derive(Default)]
@@ -73,6 +75,22 @@ impl Stack {
         }
         self.total = self.total.saturating_add(walked.total);
         self.frames.extend(walked.frames);
+    }
+
+    /// Takes the oldest frame back.
+    fn drop_last(&mut self) {
+        self.frames.pop();
+        self.spans.pop();
+        self.frame_of_span.pop();
+        self.total = self.total.saturating_sub(1);
+    }
+
+    /// The walk goes on at lower addresses: what it has met owns nothing of the stack that is to
+    /// come, on which the anchors are.
+    fn leave(&mut self) {
+        for span in &mut self.spans {
+            (span.sp, span.cfa, span.is_evaluation) = (0, Some(0), false);
+        }
     }
 
     /// Keeps `keep` frames, and makes room for a walk from the evaluation frame's end `cfa` on.
@@ -195,6 +213,47 @@ impl<'a> Stacks<'a> {
         }
         let first = StackFrame::from_context(context, FrameTrust::Context);
         self.walk_into(stack, first, memory, &place);
+        self.follow_other_stacks(stack, thread, memory, &place);
+    }
+
+    /// Goes on where a walk ended because the thread had changed its stack: signal handlers run
+    /// on a stack of their own.
+    fn follow_other_stacks(
+        &mut self,
+        stack: &mut Stack,
+        thread: &'a MinidumpThread<'a>,
+        mut memory: Option<UnifiedMemory<'a, 'a>>,
+        place: &str,
+    ) {
+        for _ in 0..MAX_STACKS {
+            let Some(last) = stack.frames.last() else { return };
+            let here = last.context.get_stack_pointer();
+            let holds = |memory: &UnifiedMemory<'_, '_>| {
+                memory.memory_range().is_some_and(|range| range.contains(here))
+            };
+            let next = if memory.as_ref().is_some_and(holds) {
+                let interrupted = memory.as_ref().and_then(|m| self.walker.interrupted(last, m));
+                // The same stack, or one above: the walk would have gone on by itself.
+                interrupted.filter(|first| first.context.get_stack_pointer() <= here)
+            } else {
+                Some(last.clone()).filter(|last| is_exact(last.trust))
+            };
+            let Some(first) = next else { return };
+            let pointer = first.context.get_stack_pointer();
+            memory = self.memory_of(thread, pointer);
+            if !memory
+                .as_ref()
+                .is_some_and(|m| m.memory_range().is_some_and(|r| r.contains(pointer)))
+            {
+                return;
+            }
+            if pointer == here {
+                stack.drop_last();
+            } else {
+                stack.leave();
+            }
+            self.walk_into(stack, first, memory, place);
+        }
     }
 
     fn walk_into(

@@ -7,13 +7,17 @@
 //! buffer that keeps both ends of the stack, and the next chunk starts at the last two. The
 //! result is the same as that of one long walk (`tests/limits.rs`).
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use lastwords_unwind::Provider;
-use minidump::{MinidumpModule, MinidumpModuleList, UnifiedMemory};
-use minidump_unwind::{CallStack, StackFrame, SystemInfo, walk_stack};
+use minidump::format::CONTEXT_AMD64;
+use minidump::{
+    CpuContext as _, MinidumpContext, MinidumpContextValidity, MinidumpModule, MinidumpModuleList,
+    MinidumpRawContext, UnifiedMemory,
+};
+use minidump_unwind::{CallStack, FrameTrust, StackFrame, SystemInfo, walk_stack};
 
 use crate::block_on::block_on;
 use crate::panics::message_of;
@@ -84,6 +88,31 @@ impl<'a> Walker<'a> {
         module.map_or_else(Vec::new, |module| {
             self.provider.saved_registers(module, frame.instruction, cfa, read)
         })
+    }
+
+    /// The frame that a signal interrupted, if `frame` is the signal's trampoline; x86-64 only.
+    pub(crate) fn interrupted(
+        &self,
+        frame: &StackFrame,
+        memory: &UnifiedMemory<'_, '_>,
+    ) -> Option<StackFrame> {
+        let MinidumpRawContext::Amd64(_) = frame.context.raw else { return None };
+        let module = self.module_at(frame.instruction)?;
+        let register = |name: &str| frame.context.get_register(name);
+        let read = |address: u64| memory.get_memory_at_address::<u64>(address);
+        let found = self.provider.interrupted(module, frame.instruction, &register, &read)?;
+        let mut raw = CONTEXT_AMD64 { rip: found.instruction, ..CONTEXT_AMD64::default() };
+        let mut known: HashSet<&'static str> = ["rip"].into();
+        for (name, value) in found.registers {
+            if raw.set_register(name, value).is_some() {
+                known.insert(name);
+            }
+        }
+        let context = MinidumpContext {
+            raw: MinidumpRawContext::Amd64(raw),
+            valid: MinidumpContextValidity::Some(known),
+        };
+        Some(StackFrame::from_context(context, FrameTrust::CallFrameInfo))
     }
 
     /// Whether a frame is the oldest of its stack, by its own rule.

@@ -35,6 +35,7 @@ mod extras;
 mod last_words;
 mod paths;
 mod prune;
+mod python_stacks;
 mod ranges;
 mod retry;
 mod scrub;

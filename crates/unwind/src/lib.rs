@@ -18,8 +18,10 @@
 
 mod cfi;
 mod expression;
+mod interrupted;
 mod provider;
 mod registers;
 mod row;
 
+pub use interrupted::{Interrupted, RegisterOf, WordAt};
 pub use provider::Provider;

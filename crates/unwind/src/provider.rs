@@ -14,6 +14,7 @@ use minidump_unwind::{
 };
 
 use crate::cfi::ModuleCfi;
+use crate::interrupted::{Callee, Interrupted, RegisterOf, WordAt, interrupted};
 use crate::registers::Registers;
 use crate::row;
 
@@ -75,6 +76,22 @@ impl Provider {
         rules.map_or_else(Vec::new, |(rules, registers)| {
             row::saved_registers(&rules, registers, cfa, read)
         })
+    }
+
+    /// Where the thread was when the signal came, if a signal's trampoline is at `address`.
+    ///
+    /// For handlers on a stack of their own: where that lies above the thread's, minidump-unwind
+    /// ends the walk.
+    pub fn interrupted(
+        &self,
+        module: &dyn Module,
+        address: u64,
+        register: RegisterOf<'_>,
+        read: WordAt<'_>,
+    ) -> Option<Interrupted> {
+        let loaded = self.load(module);
+        let (rules, registers) = loaded.rules(module, address)?;
+        interrupted(&rules, registers, &Callee { instruction: address, register, read })
     }
 
     /// Whether the frame that runs at `address` is the oldest of its stack, by its own rule.

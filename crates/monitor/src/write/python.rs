@@ -1,5 +1,8 @@
 //! The Python stream, and the raw memory behind it.
 
+use std::ops::Range;
+
+use lastwords_format::streams::memory_list::MemoryRange;
 use lastwords_format::streams::python::PythonStream;
 use lastwords_format::streams::stream_type;
 use lastwords_pyframes::{Limits, RecordingMemory, Target, read_python};
@@ -7,6 +10,7 @@ use lastwords_pyframes::{Limits, RecordingMemory, Target, read_python};
 use super::{DumpWriter, Reason, StreamResult, Wanted};
 use crate::paths::PathScrubber;
 use crate::plan::DumpFlags;
+use crate::python_stacks::elsewhere;
 use crate::snapshot::PythonTarget;
 
 /// Most evidence behind the Python stream, and most with `WithFullAuxiliaryState`.
@@ -36,6 +40,7 @@ impl DumpWriter<'_> {
                 for error in outcome.soft_errors {
                     self.soft_errors.add(error.code, error.where_, error.message);
                 }
+                self.add_stacks(&outcome.stream);
                 if let Some(paths) = &self.paths {
                     scrub(&mut outcome.stream, paths);
                 }
@@ -46,6 +51,18 @@ impl DumpWriter<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Stacks with Python frames that their threads have left for another.
+    fn add_stacks(&mut self, stream: &PythonStream) {
+        if self.flags.contains(DumpFlags::FILTER_MEMORY) {
+            return;
+        }
+        let end = |range: &MemoryRange| range.start.saturating_add(range.data.size.into());
+        let known: Vec<Range<u64>> = self.memory.iter().map(|r| r.start..end(r)).collect();
+        let region_at = |address| self.snapshot.region_at(address).copied();
+        let others = elsewhere(stream, &known, &region_at);
+        self.wanted.extend(others.into_iter().map(|range| Wanted::new(range, Reason::Thread)));
     }
 
     fn has_evidence(&self) -> bool {

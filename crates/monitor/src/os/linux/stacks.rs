@@ -2,6 +2,7 @@
 //! structures behind its Python frames.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::Range;
 use std::time::Duration;
 
 use lastwords_pyframes::{Limits, Target, read_python};
@@ -13,6 +14,7 @@ use super::procfs::{self, AuxiliaryVector};
 use super::stop::{StoppedThreads, thread_ids};
 use super::{LinuxSnapshot, private, python, target, unsigned, x86_64};
 use crate::failure::Failure;
+use crate::python_stacks;
 use crate::snapshot::{Crash, PythonTarget, ThreadSnapshot};
 use crate::soft_errors::SoftErrors;
 
@@ -120,16 +122,25 @@ fn is_elsewhere(thread: &ThreadSnapshot, mappings: &[Mapping]) -> bool {
 fn capture(before: &Before, threads: &[ThreadSnapshot]) -> CapturedMemory {
     let source = ProcessMemory::open(before.pid, 0, None);
     let memory = CapturedMemory::new(source, &before.mappings);
-    for registers in threads.iter().filter_map(|thread| thread.registers.as_ref()) {
-        if let Some(stack) = maps::stack_of(&before.mappings, registers.rsp) {
-            let start = registers.rsp.saturating_sub(super::RED_ZONE).max(stack.region.start);
-            memory.keep(&(start..stack.end().min(start.saturating_add(MOST_STACK))));
-        }
-    }
+    let registers = threads.iter().filter_map(|thread| thread.registers.as_ref());
+    let stacks = registers.filter_map(|registers| {
+        let stack = maps::stack_of(&before.mappings, registers.rsp)?;
+        let start = registers.rsp.saturating_sub(super::RED_ZONE).max(stack.region.start);
+        Some(start..stack.end().min(start.saturating_add(MOST_STACK)))
+    });
+    let stacks: Vec<Range<u64>> = stacks.collect();
+    stacks.iter().for_each(|stack| memory.keep(stack));
     if let Some(PythonTarget { runtime_address, version }) = before.python {
         let target = Target { runtime_address, python_version: version };
         // The dump's writer reads the same again, from what is kept now.
-        read_python(&memory, &target, &Limits::default()).ok();
+        if let Ok(outcome) = read_python(&memory, &target, &Limits::default()) {
+            let region_at = |address| {
+                let mapping = before.mappings.iter().find(|mapping| mapping.contains(address));
+                mapping.map(|mapping| mapping.region)
+            };
+            let others = python_stacks::elsewhere(&outcome.stream, &stacks, &region_at);
+            others.iter().for_each(|stack| memory.keep(stack));
+        }
     }
     memory
 }
