@@ -10,7 +10,7 @@ use crate::merge::{Gap, Item, Placement};
 use crate::panics::caught;
 use crate::python::{OnThread, frame_json};
 use crate::soft_errors::SoftErrors;
-use crate::stacks::Stack;
+use crate::stack::Stack;
 
 /// Version of the document's own keys.
 pub(crate) const SCHEMA: u32 = 1;

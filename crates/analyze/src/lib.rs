@@ -27,7 +27,9 @@ mod panics;
 mod private;
 mod python;
 mod resync;
+mod rewalk;
 mod soft_errors;
+mod stack;
 mod stacks;
 mod state;
 mod thread_info;
@@ -211,8 +213,8 @@ impl OwnStreams {
     }
 }
 
-fn plumbing_of(stacks: &[stacks::Stack], interpreter: Interpreter) -> document::Plumbing {
-    let of_stack = |stack: &stacks::Stack| {
+fn plumbing_of(stacks: &[stack::Stack], interpreter: Interpreter) -> document::Plumbing {
+    let of_stack = |stack: &stack::Stack| {
         stack.frames.iter().map(|frame| interpreter.is_plumbing(frame)).collect()
     };
     stacks.iter().map(of_stack).collect()

@@ -27,7 +27,9 @@ pub(crate) enum Verdict {
 
 /// The distance of a frame's end from an anchor, where the walk to it needed no guess.
 pub(crate) fn distances(spans: &[NativeSpan], anchors: &[Option<u64>]) -> Vec<u64> {
-    let mut exact = spans.iter().take_while(|span| span.is_exact);
+    // Where a frame ends is where its caller begins, so that must be exact too.
+    let exact = spans.iter().skip(1).take_while(|caller| caller.is_exact).count();
+    let mut exact = spans.iter().take(exact);
     let mut found = Vec::new();
     let mut span = exact.next();
     for anchor in distinct(anchors) {
@@ -64,9 +66,11 @@ pub(crate) fn check(
         match holder {
             Some(index) => {
                 let is_met = end.is_some() && spans.get(index).and_then(|span| span.cfa) == end;
-                let is_exact = guess.is_none_or(|guess| guess > index);
+                // Its end is its caller's beginning.
+                let is_exact = guess.is_none_or(|guess| guess > index.saturating_add(1));
                 if !is_met && !is_exact {
-                    return Verdict::Wrong { keep: guess.unwrap_or(index), anchor };
+                    let most = index.saturating_add(1);
+                    return Verdict::Wrong { keep: guess.map_or(most, |g| g.min(most)), anchor };
                 }
                 confirmed = index;
             }
@@ -130,7 +134,7 @@ mod tests {
         let mut spans = walk();
         spans[2].is_exact = false;
         assert_eq!(check(&spans, &ANCHORS, Some(0x20)), Verdict::Right { confirmed: 3 });
-        assert_eq!(distances(&spans, &ANCHORS), [0x20], "only what is before the guess teaches");
+        assert!(distances(&spans, &ANCHORS).is_empty(), "a guess does not tell where a frame ends");
     }
 
     #[test]
@@ -138,9 +142,10 @@ mod tests {
         let mut spans = walk();
         spans[2].is_exact = false;
         spans[3].cfa = Some(0x248);
-        let wrong = Verdict::Wrong { keep: 2, anchor: 0x230 };
-        assert_eq!(check(&spans, &ANCHORS, Some(0x20)), wrong);
-        assert_eq!(check(&spans, &ANCHORS, None), wrong, "nothing tells that the guess is right");
+        let wrong = |anchor| Verdict::Wrong { keep: 2, anchor };
+        assert_eq!(check(&spans, &ANCHORS, Some(0x20)), wrong(0x230));
+        // Without a distance nothing tells where the frame before the guess ends.
+        assert_eq!(check(&spans, &ANCHORS, None), wrong(0x130));
     }
 
     #[test]

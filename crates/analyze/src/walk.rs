@@ -9,15 +9,20 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use lastwords_unwind::Provider;
 use minidump::format::CONTEXT_AMD64;
 use minidump::{
     CpuContext as _, MinidumpContext, MinidumpContextValidity, MinidumpModule, MinidumpModuleList,
-    MinidumpRawContext, UnifiedMemory,
+    MinidumpRawContext, Module, UnifiedMemory,
 };
-use minidump_unwind::{CallStack, FrameTrust, StackFrame, SystemInfo, walk_stack};
+use minidump_unwind::{
+    CallStack, FileError, FileKind, FillSymbolError, FrameSymbolizer, FrameTrust, FrameWalker,
+    StackFrame, SymbolProvider, SystemInfo, walk_stack,
+};
 
 use crate::block_on::block_on;
 use crate::panics::message_of;
@@ -35,6 +40,36 @@ pub(crate) struct Walker<'a> {
     provider: &'a Provider,
     max_frames: usize,
     budget: Duration,
+}
+
+/// A provider that names nothing: names cost more than rules.
+struct RulesOnly<'a>(&'a Provider);
+
+#[async_trait]
+impl SymbolProvider for RulesOnly<'_> {
+    async fn fill_symbol(
+        &self,
+        _: &(dyn Module + Sync),
+        _: &mut (dyn FrameSymbolizer + Send),
+    ) -> Result<(), FillSymbolError> {
+        Err(FillSymbolError {})
+    }
+
+    async fn walk_frame(
+        &self,
+        module: &(dyn Module + Sync),
+        walker: &mut (dyn FrameWalker + Send),
+    ) -> Option<()> {
+        self.0.walk_frame(module, walker).await
+    }
+
+    async fn get_file_path(
+        &self,
+        _: &(dyn Module + Sync),
+        _: FileKind,
+    ) -> Result<PathBuf, FileError> {
+        Err(FileError::NotFound)
+    }
 }
 
 /// The native frames of one thread.
@@ -113,6 +148,31 @@ impl<'a> Walker<'a> {
             valid: MinidumpContextValidity::Some(known),
         };
         Some(StackFrame::from_context(context, FrameTrust::CallFrameInfo))
+    }
+
+    /// Whether rules alone lead from `first` to a frame whose stack pointer is `end`.
+    pub(crate) fn leads_to(
+        &self,
+        first: &StackFrame,
+        memory: UnifiedMemory<'_, '_>,
+        end: u64,
+    ) -> bool {
+        let mut stack = CallStack::with_context(first.context.clone());
+        stack.frames = vec![first.clone()];
+        let mut is_met = false;
+        let on_frame = |index: usize, frame: &StackFrame| {
+            let is_by_rule = index == 0 || frame.trust == FrameTrust::CallFrameInfo;
+            let here = frame.context.get_stack_pointer();
+            is_met |= index > 0 && is_by_rule && here == end;
+            if !is_by_rule || here >= end || index >= CHUNK_FRAMES {
+                resume_unwind(Box::new(EndOfChunk));
+            }
+        };
+        let (modules, system) = (self.modules, self.system);
+        let rules = RulesOnly(self.provider);
+        let walk = walk_stack(0, on_frame, &mut stack, Some(memory), modules, system, &rules);
+        catch_unwind(AssertUnwindSafe(|| block_on(walk))).ok();
+        is_met
     }
 
     /// Whether a frame is the oldest of its stack, by its own rule.
