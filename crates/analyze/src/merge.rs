@@ -38,7 +38,7 @@ pub(crate) struct NativeSpan {
 /// Native frames that could not be walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gap {
-    /// How many there are, about; at least one.
+    /// How many there are, about; 0 = perhaps none.
     pub(crate) about: usize,
     /// The part of the stack that they own, where its ends are known.
     pub(crate) stack_bytes: Option<u64>,
@@ -47,6 +47,8 @@ pub(crate) struct Gap {
 impl Gap {
     /// Nothing is known but that there is one.
     const UNKNOWN: Self = Self { about: 1, stack_bytes: None };
+    /// A guess led over this place.
+    pub(crate) const PERHAPS: Self = Self { about: 0, stack_bytes: None };
 }
 
 /// Where a Python frame stands.

@@ -40,12 +40,15 @@ impl Stack {
             let next = index.saturating_add(1);
             let caller = walked.frames.get(next);
             let is_before_gap = gap == Some(next);
+            let is_evaluation = !is_before_gap && interpreter.is_evaluation(frame, caller);
+            let is_exact = is_exact(frame.trust);
             self.spans.push(NativeSpan {
                 sp: frame.context.get_stack_pointer(),
                 cfa: caller.map(|caller| caller.context.get_stack_pointer()),
-                is_evaluation: !is_before_gap && interpreter.is_evaluation(frame, caller),
-                is_exact: is_exact(frame.trust),
-                gap: None,
+                is_evaluation,
+                is_exact,
+                // It is not shown, so nobody would see that it is a guess.
+                gap: (is_evaluation && !is_exact).then_some(Gap::PERHAPS),
                 is_stand_in: false,
             });
             self.frame_of_span.push(Some(base.saturating_add(index)));

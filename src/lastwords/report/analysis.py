@@ -148,7 +148,7 @@ class UnknownFrames:
     """Native frames that could not be walked.
 
     Attributes:
-        about: How many there are, about.
+        about: How many there are, about; 0 = perhaps none.
         stack_bytes: The part of the stack that they own, where its ends are known.
     """
 
@@ -158,9 +158,9 @@ class UnknownFrames:
     def words(self) -> str:
         """`about 2 unknown native frames, 96 bytes of stack`."""
         plural = "" if self.about == 1 else "s"
-        count = f"about {self.about} " if self.about else ""
+        count = f"about {self.about}" if self.about else "perhaps"
         extent = f", {self.stack_bytes:,} bytes of stack" if self.stack_bytes else ""
-        return f"{count}unknown native frame{plural}{extent}"
+        return f"{count} unknown native frame{plural}{extent}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

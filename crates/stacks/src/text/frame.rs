@@ -64,7 +64,11 @@ fn omitted(count: u64) -> Item {
 }
 
 fn unknown(gap: &UnknownFrames, look: &Look) -> Item {
-    let frames = if gap.about == 1 { "frame" } else { "frames" };
+    let count = match gap.about {
+        0 => "perhaps unknown native frames".to_owned(),
+        1 => "about 1 unknown native frame".to_owned(),
+        more => format!("about {more} unknown native frames"),
+    };
     let extent = gap.stack_bytes.map(|bytes| format!(", {bytes} bytes of stack"));
     let text =
         format!("  … about {} unknown native {frames}{}", gap.about, extent.unwrap_or_default());
