@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.integration
 
 STAND = PROGRAMS / "stand.py"
 NATIVE = Path(sys.executable).with_name("lastwords")
+PROGRAM = Path(sys.executable).resolve().name
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +65,8 @@ def test_a_living_process_shows_its_python_frames_and_goes_on(
     done = lastwords("stacks", standing.pid, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].startswith(f"python3.11 ({standing.pid}), CPython 3.11.7, 2 threads")
+    version = platform.python_version()
+    assert lines[0].startswith(f"{PROGRAM} ({standing.pid}), CPython {version}, 2 threads")
     assert "stood still for" in lines[0]
     main = lines.index(f"Thread {standing.pid} (python)")
     assert lines[main + 1 : main + 7] == [
@@ -243,7 +246,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(
         check=True,
         cwd=tmp_path,
     )
-    assert done.stdout.startswith("python3.11")
+    assert done.stdout.startswith(PROGRAM)
     assert done.stderr == "status 0\n"
 
 
