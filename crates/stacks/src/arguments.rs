@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(parsed(&["--help"]), Ok(Parsed::Help));
         let options = HELP.split_whitespace().filter(|word| word.starts_with("--"));
         for option in options.filter(|option| *option != "--help") {
-            let parsed = parsed(&["1", option.trim_end_matches(','), "x"]);
+            let parsed = parsed(&["1", option.trim_end_matches([',', '.']), "x"]);
             let is_unknown = parsed.is_err_and(|error| error.contains("no option"));
             assert!(!is_unknown, "{option}");
         }

@@ -8,6 +8,9 @@ mod paint;
 mod source;
 mod thread;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 
 use self::extras::{greenlets, tasks, unmatched_threads};
