@@ -69,8 +69,8 @@ golden: setup ## write the golden files anew; review the diff
 	git --no-pager diff --stat -- tests/golden
 
 .PHONY: bench
-bench: setup foreign ## what is promised, measured beside its peers; writes the table of docs/performance.md
-	$(BIN)/python -m benches
+bench: setup foreign ## what is promised, beside its peers; writes docs/performance.md (BENCH="stacks_time …": some, printed only)
+	$(BIN)/python -m benches $(BENCH)
 
 .PHONY: fuzz
 fuzz: setup ## random damage to real dumps, for FUZZ_SECONDS each target (default 60)
