@@ -1,4 +1,4 @@
-"""`lastwords stacks` beside py-spy and pystack: time from the shell, memory, how long a target stands still."""
+"""`lastwords stacks` beside py-spy and pystack: time, memory, how long a target stands still."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _live(folder: Path) -> list[Row]:
     peers = _peers()
     ours = [_ours(), "stacks", "--native"]
     with _standing(FEW, folder) as pid:
-        commands = [([*ours, str(pid)], None)]
+        commands: list[tuple[list[str], Path | None]] = [([*ours, str(pid)], None)]
         commands += [([*command, str(pid)], packages) for _, command, packages, _ in peers]
         own, *theirs = _turns_ms(commands, folder)
         rows = [
