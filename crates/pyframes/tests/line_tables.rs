@@ -55,7 +55,10 @@ fn check_code(interpreter: &Interpreter, row: &Value) -> usize {
 
 #[test]
 fn every_instruction_of_many_modules_is_where_the_interpreter_says() {
-    for interpreter in interpreters() {
+    // Whether a build is a debug one makes no difference to its compiler.
+    let mut interpreters = interpreters();
+    interpreters.dedup_by_key(|interpreter| interpreter.minor());
+    for interpreter in interpreters {
         let output = interpreter
             .command()
             .arg(interpreter.place(&script("line_tables.py")))

@@ -56,8 +56,9 @@ fn roots(interpreter: &Interpreter) -> Vec<String> {
 
 #[test]
 fn every_native_evaluation_frame_holds_one_anchor_and_every_anchor_lies_in_one() {
-    // 3.9 has no anchors.
-    for interpreter in interpreters().into_iter().filter(|known| known.minor() > 9) {
+    // 3.9 has no anchors, and GDB sees nothing behind compiled code.
+    let is_fit = |known: &Interpreter| known.minor() > 9 && !known.uses_jit;
+    for interpreter in interpreters().into_iter().filter(is_fit) {
         let victim = Victim::start(&interpreter, "victim.py", &[]);
         let stream = victim.read().stream;
         victim.resume();

@@ -12,6 +12,7 @@ caller (CPython 3.11 and later).
 """
 
 import ctypes
+import functools
 import gc
 import json
 import os
@@ -175,6 +176,19 @@ def alternating_recursion():
     list(map(entry_again, [20]))
 
 
+def entry_from_hot_code():
+    block()
+
+
+STEPS = [functools.partial(int), functools.partial(entry_from_hot_code)]
+
+
+def hot():
+    """A loop that is worth compiling, where the interpreter does."""
+    for number in range(20_000):
+        STEPS[number == 19_999]()
+
+
 def handling():
     try:
         raise KeyError("handled")
@@ -212,7 +226,7 @@ def incomplete():
 SCENARIOS = [
     nested, generator, generator_from_c, coroutine, comprehension, generator_expression,
     sorting, mapping, slot, callback, unicode_names, undecodable_file_name, latin_1_name,
-    long_name, evaluated, recursion, alternating_recursion, handling, pending, incomplete,
+    long_name, evaluated, recursion, alternating_recursion, hot, handling, pending, incomplete,
 ]  # fmt: skip
 
 

@@ -124,8 +124,9 @@ pub struct PythonThread {
     /// Its interpreter is collecting garbage, in this thread or another one
     /// (`PyInterpreterState.gc.collecting`).
     pub is_collecting: bool,
-    /// Its interpreter is shutting down; the process may go on (`PyInterpreterState.finalizing`
-    /// until 3.11, `_finalizing` from 3.12).
+    /// Its interpreter is shutting down; the process may go on. `PyInterpreterState.finalizing`
+    /// until 3.11, which says it of interpreters that end before the process does, not of the
+    /// main one at its end; `_finalizing` from 3.12, which says it of all.
     pub is_interpreter_finalizing: bool,
     /// Address of its interpreter's GIL, [`GIL_SIZE`] bytes; `None` as in
     /// [`PythonStream::gil_address`].

@@ -1,5 +1,6 @@
 //! Builds the memory of a CPython 3.11 process by hand, from the headers of 3.11.7; knows
 //! nothing of the reader's tables.
+#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 
@@ -30,9 +31,13 @@ pub struct Image {
 }
 
 impl Image {
+    pub fn empty() -> Self {
+        Self { ranges: BTreeMap::new(), heap: 0x100_0000 }
+    }
+
     /// A runtime with one interpreter and one thread without frames.
     pub fn new() -> Self {
-        let mut image = Self { ranges: BTreeMap::new(), heap: 0x100_0000 };
+        let mut image = Self::empty();
         image.map(RUNTIME, 0x400);
         image.put(RUNTIME + 40, INTERPRETER).put(RUNTIME + 576, THREAD);
         image.map(INTERPRETER, 912);
@@ -86,6 +91,13 @@ impl Image {
     /// Writes eight bytes.
     pub fn put(&mut self, address: u64, value: u64) -> &mut Self {
         self.put_bytes(address, &value.to_le_bytes())
+    }
+
+    /// The eight bytes at `address`.
+    pub fn word(&self, address: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.read(address, &mut bytes).expect("mapped");
+        u64::from_le_bytes(bytes)
     }
 
     pub fn put_bytes(&mut self, address: u64, bytes: &[u8]) -> &mut Self {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 const OLDEST: u32 = 9;
 const NEWEST: u32 = 15;
@@ -18,6 +19,8 @@ pub struct Interpreter {
     pub version: u32,
     pub is_debug: bool,
     pub is_free_threaded: bool,
+    /// Runs with its compiler turned on (`PYTHON_JIT=1`).
+    pub uses_jit: bool,
 }
 
 impl Interpreter {
@@ -27,7 +30,9 @@ impl Interpreter {
 
     /// Calls the interpreter, in its root.
     pub fn command(&self) -> Command {
-        command(self.root.as_deref(), &self.executable)
+        let mut command = command(self.root.as_deref(), &self.executable);
+        command.env("PYTHON_JIT", if self.uses_jit { "1" } else { "0" });
+        command
     }
 
     #[allow(dead_code)] // unit tests place nothing
@@ -67,17 +72,23 @@ fn command(root: Option<&Path>, executable: &Path) -> Command {
     }
 }
 
-/// The interpreters that are there, one per version and kind of build, oldest first.
+/// The interpreters that are there, one per version and kind of build, oldest first. Those with
+/// a compiler come a second time, with it turned on.
 ///
 /// `LASTWORDS_PYTHONS` names executables, separated by colons; otherwise `PATH`, pyenv's
 /// versions and what `scripts/interpreters` made are searched.
 pub fn interpreters() -> Vec<Interpreter> {
+    static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
+    FOUND.get_or_init(find).clone()
+}
+
+fn find() -> Vec<Interpreter> {
     let mut found: Vec<Interpreter> = Vec::new();
     for (root, executable) in candidates() {
-        if let Some(interpreter) = probe(root, executable)
-            && !found.iter().any(|known| kind(known) == kind(&interpreter))
-        {
-            found.push(interpreter);
+        for interpreter in probe(root, executable) {
+            if !found.iter().any(|known| kind(known) == kind(&interpreter)) {
+                found.push(interpreter);
+            }
         }
     }
     found.sort_by_key(kind);
@@ -92,8 +103,8 @@ pub fn interpreters() -> Vec<Interpreter> {
     found
 }
 
-fn kind(interpreter: &Interpreter) -> (u32, bool, bool) {
-    (interpreter.version, interpreter.is_free_threaded, interpreter.is_debug)
+fn kind(known: &Interpreter) -> (u32, bool, bool, bool) {
+    (known.version, known.is_free_threaded, known.is_debug, known.uses_jit)
 }
 
 type Candidate = (Option<PathBuf>, PathBuf);
@@ -154,23 +165,29 @@ fn tell_what_is_missing() {
     }
 }
 
-fn probe(root: Option<PathBuf>, executable: PathBuf) -> Option<Interpreter> {
+/// What an executable is: nothing, an interpreter, or one that can also compile.
+fn probe(root: Option<PathBuf>, executable: PathBuf) -> Vec<Interpreter> {
     let print = "import sys; print(sys.hexversion, sys.implementation.name, \
-                 int('t' in sys.abiflags), int(hasattr(sys, 'gettotalrefcount')))";
-    let output = command(root.as_deref(), &executable)
-        .args(["-c", print])
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                 int('t' in sys.abiflags), int(hasattr(sys, 'gettotalrefcount')), \
+                 int(hasattr(sys, '_jit') and sys._jit.is_available()))";
+    let mut command = command(root.as_deref(), &executable);
+    let output = command.args(["-c", print]).stderr(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let text = text.unwrap_or_default();
     let words: Vec<&str> = text.split_whitespace().collect();
-    let [version, "cpython", free_threaded, debug] = words[..] else { return None };
-    let version: u32 = version.parse().ok()?;
-    (OLDEST..=NEWEST).contains(&(version.checked_sub(3 << 24)? >> 16)).then(|| Interpreter {
+    let [version, "cpython", free_threaded, debug, has_jit] = words[..] else { return Vec::new() };
+    let version: u32 = version.parse().unwrap_or(0);
+    if !(OLDEST..=NEWEST).contains(&(version.wrapping_sub(3 << 24) >> 16)) {
+        return Vec::new();
+    }
+    let plain = Interpreter {
         executable,
         root,
         version,
         is_debug: debug == "1",
         is_free_threaded: free_threaded == "1",
-    })
+        uses_jit: false,
+    };
+    let compiling = (has_jit == "1").then(|| Interpreter { uses_jit: true, ..plain.clone() });
+    [Some(plain), compiling].into_iter().flatten().collect()
 }

@@ -165,6 +165,17 @@ impl Victim {
     }
 }
 
+/// Runs a script of the tests in every interpreter; stops them when they sleep.
+pub fn start_all(script_name: &str, arguments: &[&str]) -> Vec<(Interpreter, Victim)> {
+    let start = |interpreter: Interpreter| {
+        let starting = Starting::new(&interpreter, script_name, arguments);
+        (interpreter, starting)
+    };
+    // All at once: each waits for its threads most of the time.
+    let starting: Vec<_> = interpreters().into_iter().map(start).collect();
+    starting.into_iter().map(|(interpreter, victim)| (interpreter, victim.finish())).collect()
+}
+
 /// A victim of every interpreter, stopped, shared by all tests of the process.
 ///
 /// They are children of a thread that lives as long as the process, because the kernel kills
@@ -174,15 +185,7 @@ pub fn victims() -> &'static [(Interpreter, Victim)] {
     VICTIMS.get_or_init(|| {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let start = |interpreter: Interpreter| {
-                let starting = Starting::new(&interpreter, "victim.py", &[]);
-                (interpreter, starting)
-            };
-            // All at once: each waits for its threads most of the time.
-            let starting: Vec<_> = interpreters().into_iter().map(start).collect();
-            let victims: Vec<_> =
-                starting.into_iter().map(|(known, victim)| (known, victim.finish())).collect();
-            sender.send(victims).expect("the test waits");
+            sender.send(start_all("victim.py", &[])).expect("the test waits");
             loop {
                 std::thread::park();
             }
