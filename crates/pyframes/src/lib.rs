@@ -11,8 +11,10 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod debug_build;
 mod error;
 mod frames;
+mod gil;
 mod layout;
 pub mod lines;
 mod memory;
@@ -52,9 +54,14 @@ pub const SOFT_ERROR_CODES: &[(&str, &str)] = &[
     ("python_frames_broken", "a walk over frames ended in an error; older frames may be missing"),
     ("python_frame_partial", "the frame is known, but not all of its names and lines"),
     ("python_anchor_unknown", "the frames are known, but not which native frame ran them"),
-    ("python_layout_assumed", "the target's own offsets cannot be used; the built-in ones were"),
+    (
+        "python_layout_assumed",
+        "the target's own offsets cannot be used, and the built-in ones were; or they are all \
+         that is known of its version",
+    ),
     ("python_exception_unknown", "the type of a thread's pending exception could not be read"),
     ("python_gil_unknown", "who holds the GIL could not be read"),
+    ("python_build_unknown", "whether the target is a debug build could not be read"),
     ("python_limit", "a limit ended the reading; there was more"),
 ];
 

@@ -83,7 +83,7 @@ impl PythonProcess {
             out.extend(u32::try_from(count).unwrap_or(0).to_le_bytes());
         }
         out.extend(self.runtime_address.to_le_bytes());
-        out.extend([0; 16]); // gil_holder, reserved
+        out.extend([0; 16]); // gil_holder, gil_address
         out.extend(threads);
         out.extend(frames);
         for text in strings {

@@ -31,11 +31,14 @@ pub(crate) struct Walked {
 /// The fields of a thread state that its walk starts from.
 pub(crate) fn root_fields(chain: &Chain) -> [Field; 2] {
     match chain {
+        Chain::UnanchoredFrameObjects { frame, use_tracing } => [*frame, *use_tracing],
         Chain::FrameObjects { frame, cframe, .. } => [*frame, *cframe],
         Chain::EntryFrames { cframe, .. } | Chain::ShimFramesBehindCFrame { cframe, .. } => {
             [*cframe, *cframe]
         }
-        Chain::ShimFrames { current_frame } => [*current_frame, *current_frame],
+        Chain::ShimFrames { current_frame, base_frame } => {
+            [*current_frame, base_frame.unwrap_or(*current_frame)]
+        }
     }
 }
 
@@ -68,6 +71,10 @@ struct Walk<'r, 'm> {
 impl Walk<'_, '_> {
     fn start(&mut self, thread: &Record, chain: &Chain) -> Result<(), Fault> {
         match *chain {
+            Chain::UnanchoredFrameObjects { frame, use_tracing } => {
+                let flag = thread.get(use_tracing)?;
+                self.unanchored_frame_objects(thread.get(frame)?, flag)
+            }
             Chain::FrameObjects { frame, cframe, root_cframe, cframe_previous } => {
                 let root = thread.base().saturating_add(root_cframe);
                 let (frame, cframe) = (thread.get(frame)?, thread.get(cframe)?);
@@ -83,9 +90,12 @@ impl Walk<'_, '_> {
             Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
                 let cframe = thread.get(cframe)?;
                 let cframe = self.reader.objects.source.record(cframe, &[current_frame])?;
-                self.shim_frames(cframe.get(current_frame)?)
+                self.shim_frames(cframe.get(current_frame)?, 0)
             }
-            Chain::ShimFrames { current_frame } => self.shim_frames(thread.get(current_frame)?),
+            Chain::ShimFrames { current_frame, base_frame } => {
+                let end = base_frame.map_or(Ok(0), |field| thread.get(field))?;
+                self.shim_frames(thread.get(current_frame)?, end)
+            }
         }
     }
 
