@@ -4,8 +4,6 @@ mod abort_message;
 mod areas;
 mod clone;
 mod dso;
-mod elf;
-mod elf_symbols;
 pub(crate) mod ends;
 mod extended_state;
 mod frozen;
@@ -18,7 +16,6 @@ mod outside;
 mod overflow;
 mod pagemap;
 mod procfs;
-mod python;
 pub(crate) mod run;
 mod signal_frame;
 mod stop;
@@ -46,7 +43,7 @@ use lastwords_format::streams::system_info::SystemInfo;
 use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_pyframes::Memory;
 
-pub(crate) use memory::read_available;
+pub(crate) use self::memory::read_available;
 pub(crate) use procfs::{process_name, uname};
 
 use self::clone::ProcessClone;
