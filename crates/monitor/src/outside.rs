@@ -142,7 +142,7 @@ pub(crate) fn write(
     };
     let names = wish.destination.choose(&facts, &wish.plan.file_names());
     let names = names.map_err(|error| not_written(&wish.destination, &error))?;
-    let python = snapshot.find_python();
+    let python = snapshot.find_python(&mut soft_errors);
     let event = Event {
         snapshot: &snapshot,
         crash,

@@ -52,7 +52,7 @@ pub fn stacks_of_running(id: i32) -> Result<StacksDump, Failure> {
 pub fn stacks_of_core(path: &Path) -> Result<StacksDump, Failure> {
     let mut soft_errors = SoftErrors::default();
     let (snapshot, crash) = CoreSnapshot::open(path, &mut soft_errors)?;
-    let python = snapshot.find_python();
+    let python = snapshot.find_python(&mut soft_errors);
     let bytes = dump_in_memory(&snapshot, &crash, python, &mut soft_errors);
     let bytes = bytes.map_err(|error| not_made(&path.display(), &error))?;
     let pid = i32::try_from(snapshot.pid()).unwrap_or(0);

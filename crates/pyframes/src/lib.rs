@@ -1,9 +1,9 @@
 //! CPython threads and frames read from the memory of a stopped process.
 //!
 //! Owns: the layouts of CPython's structures by version, the walk from `_PyRuntime` over
-//! interpreters and thread states to frames, and the decoding of line tables. Does not own:
-//! how memory is read ([`Memory`] is given), how `_PyRuntime` is found, the layout of the
-//! stream that the result is written to (`lastwords-format`).
+//! interpreters and thread states to frames, the decoding of line tables, and how `_PyRuntime`
+//! is found where nobody tells ([`find`]). Does not own: how memory is read ([`Memory`] is
+//! given), the layout of the stream that the result is written to (`lastwords-format`).
 //!
 //! The process may have died of a corrupt heap, so every byte is foreign: sizes, counts and
 //! walks are bounded ([`Limits`]), types are checked, and what cannot be read becomes a
@@ -13,6 +13,7 @@
 mod code;
 mod debug_build;
 mod error;
+pub mod find;
 mod frames;
 mod gil;
 mod layout;
@@ -38,7 +39,7 @@ use crate::soft_errors::SoftErrors;
 use crate::source::Source;
 
 pub use error::{Error, SoftError};
-pub use memory::{Memory, MemoryError};
+pub use memory::{Memory, MemoryError, read_available};
 pub use recording::RecordingMemory;
 
 /// Every code that a [`SoftError`] of this crate can carry, and what it means.

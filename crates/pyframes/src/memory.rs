@@ -42,3 +42,29 @@ impl fmt::Display for MemoryError {
 }
 
 impl std::error::Error for MemoryError {}
+
+/// The smallest page there is.
+const PAGE: u64 = 4096;
+
+/// Reads up to `length` bytes from `address`, as far as they can be read: at once, or page by
+/// page where that fails. Allocates `length` bytes, so callers bound it.
+#[must_use]
+pub fn read_available(memory: &dyn Memory, address: u64, length: u64) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    if memory.read(address, &mut bytes).is_ok() {
+        return bytes;
+    }
+    let mut filled = 0_usize;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let at = address.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        let to_boundary = PAGE.saturating_sub(at % PAGE);
+        let piece = rest.len().min(usize::try_from(to_boundary).unwrap_or(0));
+        let Some(piece) = rest.get_mut(..piece) else { break };
+        if memory.read(at, piece).is_err() {
+            break;
+        }
+        filled = filled.saturating_add(piece.len());
+    }
+    bytes.truncate(filled);
+    bytes
+}

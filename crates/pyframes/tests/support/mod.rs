@@ -220,6 +220,12 @@ pub struct ProcessMemory {
     pid: u32,
 }
 
+impl ProcessMemory {
+    pub fn of(pid: u32) -> Self {
+        Self { pid }
+    }
+}
+
 impl Memory for ProcessMemory {
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
         let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };

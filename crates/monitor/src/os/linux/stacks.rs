@@ -5,14 +5,16 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
 use std::time::Duration;
 
+use lastwords_pyframes::find::ProcessFiles;
 use lastwords_pyframes::{Limits, Target, read_python};
 
 use super::captured::CapturedMemory;
 use super::maps::{self, Mapping};
 use super::memory::ProcessMemory;
+use super::outside::first_python;
 use super::procfs::{self, AuxiliaryVector};
 use super::stop::{StoppedThreads, thread_ids};
-use super::{LinuxSnapshot, private, python, target, unsigned, x86_64};
+use super::{LinuxSnapshot, private, target, unsigned, x86_64};
 use crate::failure::Failure;
 use crate::python_stacks;
 use crate::snapshot::{Crash, PythonTarget, ThreadSnapshot};
@@ -48,7 +50,9 @@ impl Before {
         let auxv = soft_errors.keep(AuxiliaryVector::read(pid), "file_not_read", "auxv");
         let auxv = auxv.unwrap_or_default();
         let memory = ProcessMemory::open(pid, 0, None);
-        let python = python::find(pid, &mappings, &memory, auxv.entry());
+        let ranges: Vec<_> = mappings.iter().map(Mapping::to_find).collect();
+        let files = ProcessFiles::new(unsigned(pid), &ranges);
+        let python = first_python(&memory, &ranges, &files, soft_errors);
         Self { pid, mappings, auxv, python }
     }
 }

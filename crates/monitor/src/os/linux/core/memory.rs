@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
+use lastwords_pyframes::find::Image;
 use lastwords_pyframes::{Memory, MemoryError};
 
-use super::super::elf::Image;
 use super::file::Segment;
 use super::notes::MappedFile;
 

@@ -16,14 +16,15 @@ use lastwords_format::streams::process_vm_counters::VmCounters;
 use lastwords_format::streams::system_info::SystemInfo;
 use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_pyframes::Memory;
+use lastwords_pyframes::find::{Image, LocalFiles};
 
 use self::file::{Headers, Segment};
 use self::memory::CoreMemory;
 use self::notes::{MappedFile, Notes};
-use super::elf::Image;
 use super::maps::{self, Mapping};
+use super::outside::first_python;
 use super::procfs::AuxiliaryVector;
-use super::{RED_ZONE, dso, modules, python, sys};
+use super::{RED_ZONE, dso, modules};
 use crate::failure::Failure;
 use crate::signal_names;
 use crate::snapshot::{
@@ -75,8 +76,9 @@ impl CoreSnapshot {
 
     /// Where the interpreter stands, in a process of Python.
     #[must_use]
-    pub fn find_python(&self) -> Option<PythonTarget> {
-        python::find(sys::own_pid(), &self.mappings, &self.memory, self.auxv.entry())
+    pub fn find_python(&self, soft_errors: &mut SoftErrors) -> Option<PythonTarget> {
+        let mappings: Vec<_> = self.mappings.iter().map(Mapping::to_find).collect();
+        first_python(&self.memory, &mappings, &LocalFiles, soft_errors)
     }
 
     /// The program's name as the process called itself, at most 15 bytes.
