@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,67 @@ def test_every_interpreter_is_understood(version: str, program: Path, tmp_path: 
         if any("wait" in f for f in frames[:30]) and any("sorted" in f for f in frames)
     ]
     assert any("list_sort" in name for name in worker)
+
+
+GIL_HOLDER = """
+import ctypes, json, os, threading
+def spin():
+    while True:
+        pass
+threading.Thread(target=spin, name="the waiter", daemon=True).start()
+print(json.dumps({"pid": os.getpid()}), flush=True)
+def hold():
+    ctypes.PyDLL(None).usleep(ctypes.c_uint(600_000_000))
+hold()
+"""
+
+
+def test_who_holds_the_gil_and_who_waits_for_it(tmp_path: Path) -> None:
+    process, pid = start([sys.executable, "-c", GIL_HOLDER])
+    try:
+        states: list[tuple[bool, bool]] = []
+        deadline = time.monotonic() + DEADLINE_S
+        while sorted(states) != [(False, True), (True, False)] and time.monotonic() < deadline:
+            threads = document_of(pid, cwd=tmp_path)["threads"]
+            python = [thread["python"] for thread in threads]
+            states = [(thread["holds_gil"], thread["waits_for_gil"]) for thread in python]
+        shown = lastwords("stacks", pid, cwd=tmp_path).stdout
+    finally:
+        process.kill()
+        process.communicate()
+    assert states == [(True, False), (False, True)], "the main thread holds, the other waits"
+    assert f"Thread {pid} (python), holds the GIL" in shown
+    assert ", waits for the GIL" in shown
+
+
+COLLECTOR = """
+import gc, json, os, sys
+gc.disable()
+class Slow:
+    def __del__(self):
+        print(json.dumps({"pid": os.getpid()}), flush=True)
+        sys.stdin.read()
+odd = Slow()
+odd.me = odd
+del odd
+def collect():
+    gc.collect()
+collect()
+"""
+
+
+def test_garbage_collection_is_read_from_the_interpreter(
+    standing: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    process, pid = start([sys.executable, "-c", COLLECTOR])
+    try:
+        shown = lastwords("stacks", pid, cwd=tmp_path).stdout
+    finally:
+        process.kill()
+        process.communicate()
+    assert ", collects garbage" in shown
+    # A function with that name is no collection.
+    assert "collects garbage" not in lastwords("stacks", standing.pid, cwd=tmp_path).stdout
 
 
 def test_a_process_without_python_shows_its_native_stacks(tmp_path: Path) -> None:

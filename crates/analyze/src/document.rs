@@ -104,6 +104,16 @@ pub(crate) fn merge_threads(
     }
 }
 
+/// Adds `waits_for_gil` to the Python side of each thread.
+pub(crate) fn tell_who_waits(document: &mut Map<String, Value>, waiting: &[bool]) {
+    let Some(Value::Array(threads)) = document.get_mut("threads") else { return };
+    for (thread, waits) in threads.iter_mut().zip(waiting) {
+        if let Some(Value::Object(python)) = thread.get_mut("python") {
+            python.insert("waits_for_gil".into(), (*waits).into());
+        }
+    }
+}
+
 fn merged_frames(
     mut native: Vec<Value>,
     stack: &Stack,

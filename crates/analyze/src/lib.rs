@@ -13,6 +13,7 @@ mod document;
 mod dump_kind;
 mod error;
 mod evidence;
+mod gil;
 mod guard;
 mod input;
 mod interpreter;
@@ -153,7 +154,9 @@ fn analyze_with(
     stacks::into_state(&mut state, &threads, &mut stacks);
     let crashed = state.requesting_thread;
     let mut document = document::base(&mut state, &mut soft_errors);
+    let waiting = gil::waiting(&threads, &python);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
+    document::tell_who_waits(&mut document, &waiting);
     thread_info::complete(&mut document, &dump);
     kernel::complete(&mut document, &dump);
     document::copy_crashing_thread(&mut document);
