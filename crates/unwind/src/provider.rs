@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use lastwords_symbols::{
-    ModuleId, ModuleStatus, ModuleSymbols, SourceProblem, Sources, Symbolication, Symbols,
+    Answer, Architecture, ElfImage, ModuleId, ModuleStatus, ModuleSymbols, Question, SourceProblem,
+    Sources, Symbolication, Symbols,
 };
 use minidump::Module;
 use minidump_unwind::{
@@ -16,6 +17,7 @@ use minidump_unwind::{
 use crate::cfi::ModuleCfi;
 use crate::registers::Registers;
 use crate::row;
+use crate::rules::FileRules;
 
 /// Symbols and call frame information of a dump's modules, for `minidump_unwind::walk_stack`
 /// and `minidump_processor`.
@@ -34,7 +36,10 @@ pub struct Provider {
 /// A module's symbols, and the files that unwind it, best first.
 struct LoadedModule {
     symbols: Arc<ModuleSymbols>,
-    cfi: Vec<ModuleCfi>,
+    /// Architectures of these files.
+    kinds: OnceLock<Vec<Architecture>>,
+    /// Opened by the first question that is not answered yet.
+    cfi: OnceLock<Vec<ModuleCfi>>,
 }
 
 impl Provider {
@@ -52,6 +57,11 @@ impl Provider {
     /// Symbol sources that could not be used, or not wholly.
     pub fn problems(&self) -> Vec<SourceProblem> {
         self.symbols.problems()
+    }
+
+    /// Keeps what was learnt in the symbol cache, if there is one. To be called after the last walk.
+    pub fn keep(&self) {
+        self.symbols.keep();
     }
 
     /// The symbols behind, for lookups outside of a walk.
@@ -72,23 +82,40 @@ impl Provider {
 
 impl LoadedModule {
     fn new(symbols: Arc<ModuleSymbols>) -> Self {
-        let images = symbols.elf().map(|elf| [elf.code().cloned(), elf.debug().cloned()]);
-        let images = images.into_iter().flatten().flatten();
-        let cfi = images.filter(|image| image.has_cfi()).map(ModuleCfi::new).collect();
-        Self { symbols, cfi }
+        Self { symbols, kinds: OnceLock::new(), cfi: OnceLock::new() }
+    }
+
+    fn cfi(&self) -> &[ModuleCfi] {
+        self.cfi.get_or_init(|| {
+            let elf = self.symbols.elf();
+            let code = elf.and_then(|elf| elf.code());
+            // Most files are both.
+            let is_other =
+                |image: &&Arc<ElfImage>| code.is_none_or(|code| !Arc::ptr_eq(code, image));
+            let debug = elf.and_then(|elf| elf.debug()).filter(is_other);
+            let images = [code, debug].into_iter().flatten();
+            images.filter(|image| image.has_cfi()).cloned().map(ModuleCfi::new).collect()
+        })
+    }
+
+    fn kinds(&self) -> &[Architecture] {
+        self.kinds.get_or_init(|| {
+            let find = || self.cfi().iter().map(|cfi| cfi.image().architecture()).collect();
+            self.symbols.ask(Question::CfiFiles, 0, || Architectures(find())).0
+        })
     }
 
     fn walk(&self, module: &dyn Module, walker: &mut (dyn FrameWalker + Send)) -> Option<()> {
         let rva = walker.get_instruction().checked_sub(module.base_address())?;
-        for cfi in &self.cfi {
-            let address = cfi.image().image_base().checked_add(rva)?;
-            let Some(rules) = cfi.rules(address) else { continue };
-            let registers = Registers::of(cfi.image().architecture());
-            if let Some(caller) = row::evaluate(&rules, registers, walker) {
+        let questions = [Question::FirstRules, Question::SecondRules];
+        for (index, (architecture, question)) in self.kinds().iter().zip(questions).enumerate() {
+            let find = || FileRules(self.cfi().get(index).and_then(|cfi| cfi.rules_at(rva)));
+            let Some(rules) = self.symbols.ask(question, rva, find).0 else { continue };
+            if let Some(caller) = row::evaluate(&rules, Registers::of(*architecture), walker) {
                 return caller.write(walker);
             }
         }
-        self.symbols.breakpad()?.walk_frame(module, walker)
+        self.symbols.stack_records(rva)?.walk_frame(module, walker)
     }
 
     fn fill(
@@ -122,14 +149,16 @@ impl LoadedModule {
     }
 
     fn is_signal_trampoline(&self, rva: u64) -> bool {
-        self.cfi.iter().any(|cfi| {
-            let address = cfi.image().image_base().checked_add(rva);
-            address.is_some_and(|address| cfi.is_signal_trampoline(address))
-        })
+        let find = || self.cfi().iter().any(|cfi| cfi.is_signal_trampoline_at(rva));
+        self.symbols.ask(Question::IsSignalTrampoline, rva, find)
     }
 
     /// Whether an address without a name cannot be code. Where nothing is known, it can.
     fn is_not_code(&self, rva: u64) -> bool {
+        self.symbols.ask(Question::IsNotCode, rva, || self.find_is_not_code(rva))
+    }
+
+    fn find_is_not_code(&self, rva: u64) -> bool {
         let elf = self.symbols.elf();
         let images = elf.map(|elf| [elf.code(), elf.debug()]).into_iter().flatten().flatten();
         for image in images {
@@ -138,13 +167,34 @@ impl LoadedModule {
                 return true;
             }
         }
-        if self.cfi.is_empty() {
+        if self.cfi().is_empty() {
             return self.symbols.has_full_symbols();
         }
-        !self.cfi.iter().any(|cfi| {
-            let address = cfi.image().image_base().checked_add(rva);
-            address.is_some_and(|address| cfi.covers(address))
-        })
+        !self.cfi().iter().any(|cfi| cfi.covers_at(rva))
+    }
+}
+
+/// Instruction sets of the files with call frame information, as the symbol cache keeps them: a
+/// byte each.
+struct Architectures(Vec<Architecture>);
+
+/// By their numbers in the symbol cache.
+const ARCHITECTURES: [Architecture; 4] =
+    [Architecture::X86, Architecture::X86_64, Architecture::Arm, Architecture::Aarch64];
+
+impl Answer for Architectures {
+    fn encode(&self) -> Option<Vec<u8>> {
+        let number = |kind: &Architecture| {
+            let index = ARCHITECTURES.iter().position(|known| known == kind)?;
+            u8::try_from(index).ok()
+        };
+        self.0.iter().map(number).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let kind = |number: &u8| ARCHITECTURES.get(usize::from(*number)).copied();
+        // A module has a code file and a debug file.
+        (bytes.len() <= 2).then(|| bytes.iter().map(kind).collect::<Option<_>>().map(Self))?
     }
 }
 
