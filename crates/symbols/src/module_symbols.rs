@@ -127,6 +127,11 @@ impl ModuleSymbols {
         })
     }
 
+    /// Whether its files were searched for and opened in this run.
+    pub fn has_opened_files(&self) -> bool {
+        self.files.get().is_some()
+    }
+
     /// The module's ELF file and debug file; opens them.
     pub fn elf(&self) -> Option<&ElfSymbols> {
         self.files().elf.as_ref()
@@ -213,6 +218,10 @@ impl ModuleSymbols {
         let search = self.search.as_ref().filter(|_| self.answers.has_news());
         let Some((search, files)) = search.zip(self.files.get()) else { return false };
         let (Some(key), Some(probes)) = (&search.key, &files.probes) else { return false };
+        let is_cheap_to_miss = files.elf.is_none() && files.breakpad.is_none();
+        if is_cheap_to_miss && !files.has_asked_index {
+            return false;
+        }
         if self.answers.stored().is_some_and(|view| view.probes().as_ref() != Some(probes)) {
             // The files were changed between two answers.
             cache.forget(key);

@@ -10,6 +10,9 @@ use crate::module::ModuleId;
 use crate::module_symbols::ModuleSymbols;
 use crate::status::{ModuleStatus, SourceProblem};
 
+/// Modules whose answers are kept in one run: a made-up dump may name thousands.
+const MAX_KEPT: usize = 1024;
+
 /// Where symbols may come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -107,8 +110,8 @@ impl Symbols {
         let Some(cache) = &self.cache else { return };
         let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = modules.values().filter_map(|slot| slot.get());
-        // Each one is to be written.
-        let kept = loaded.filter(|module| module.keep(cache)).count();
+        // Each one that is taken is written.
+        let kept = loaded.filter(|module| module.keep(cache)).take(MAX_KEPT).count();
         if kept > 0 {
             cache.prune();
         }

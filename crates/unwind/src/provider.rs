@@ -30,7 +30,23 @@ use crate::rules::FileRules;
 /// is how minidump-unwind steps back.
 pub struct Provider {
     symbols: Symbols,
-    modules: Mutex<HashMap<ModuleId, Arc<LoadedModule>>>,
+    /// By base address: comparing what is at hand is quicker than making an id for every frame.
+    modules: Mutex<HashMap<u64, KnownModule>>,
+}
+
+/// A module that was asked for.
+struct KnownModule {
+    size_bytes: u64,
+    id: ModuleId,
+    loaded: Arc<LoadedModule>,
+}
+
+impl KnownModule {
+    fn is(&self, module: &dyn Module) -> bool {
+        self.size_bytes == module.size()
+            && self.id.code_file == module.code_file()
+            && self.id.debug_id == module.debug_identifier().filter(|id| !id.is_nil())
+    }
 }
 
 /// A module's symbols, and the files that unwind it, best first.
@@ -70,13 +86,16 @@ impl Provider {
     }
 
     fn load(&self, module: &dyn Module) -> Arc<LoadedModule> {
-        let id = ModuleId::from(module);
         let lock = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = lock().get(&id) {
-            return loaded.clone();
+        let base = module.base_address();
+        if let Some(known) = lock().get(&base).filter(|known| known.is(module)) {
+            return known.loaded.clone();
         }
+        let id = ModuleId::from(module);
         let loaded = Arc::new(LoadedModule::new(self.symbols.module(&id)));
-        lock().entry(id).or_insert(loaded).clone()
+        let known = KnownModule { size_bytes: module.size(), id, loaded: loaded.clone() };
+        lock().insert(base, known);
+        loaded
     }
 }
 

@@ -14,7 +14,7 @@ const MAX_RECORD_BYTES: usize = 64 << 10;
 
 /// What may be asked about an address of a module, besides its symbolication. The numbers stand in
 /// files; answers are bytes that those who ask know ([`Answer`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Question {
     /// About address 0: which of the module's files have call frame information.
@@ -140,10 +140,15 @@ impl Answers {
     /// Adds what was asked in this run.
     pub(super) fn write(&self, draft: &mut Draft) {
         let memory = self.memory();
-        for (rva, found) in &memory.symbolications {
+        // In order, so that the same answers are the same bytes.
+        let mut symbolications: Vec<_> = memory.symbolications.iter().collect();
+        symbolications.sort_unstable_by_key(|(rva, _)| **rva);
+        for (rva, found) in symbolications {
             draft.add_symbolication(*rva, found);
         }
-        for ((question, rva), record) in &memory.records {
+        let mut records: Vec<_> = memory.records.iter().collect();
+        records.sort_unstable_by_key(|(key, _)| **key);
+        for ((question, rva), record) in records {
             draft.add(*question as u32, *rva, record);
         }
     }

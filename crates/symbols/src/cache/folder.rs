@@ -200,6 +200,7 @@ fn create(path: &Path) -> std::io::Result<File> {
 }
 
 #[cfg(all(test, unix))]
+#[allow(clippy::arithmetic_side_effects, clippy::unwrap_used)] // helpers of tests
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -11,6 +11,8 @@ mod folder;
 mod key;
 mod layout;
 mod probes;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -185,6 +185,7 @@ fn is_lasting(error: &std::io::Error) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::unwrap_used)] // helpers of tests
 mod tests {
     use super::*;
 

@@ -95,7 +95,8 @@ impl<'a> Parsed<'a> {
         if let Some(supplementary) = &files.supplementary {
             dwarf.set_sup(load_dwarf(supplementary));
         }
-        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
+        // The guard and addr2line read every unit.
+        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::All);
         let dwarf = Arc::new(dwarf);
         let guard = DepthGuard::new(&dwarf)?;
         let package = files.package.as_ref().and_then(|package| {
