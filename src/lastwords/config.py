@@ -25,6 +25,7 @@ __all__ = [
     "SETTINGS",
     "Setting",
     "Settings",
+    "cache_dir",
     "config_dir",
     "default_dump_dir",
     "load_settings",
@@ -423,6 +424,11 @@ def state_dir(environ: Mapping[str, str] | None = None) -> str:
 def config_dir(environ: Mapping[str, str] | None = None) -> str:
     """Directory that holds the user's decisions, such as consent (XDG base directories)."""
     return _base_dir("XDG_CONFIG_HOME", ".config", environ)
+
+
+def cache_dir(environ: Mapping[str, str] | None = None) -> str:
+    """Directory that holds what can be had again (XDG base directories)."""
+    return _base_dir("XDG_CACHE_HOME", ".cache", environ)
 
 
 def default_dump_dir(product: str, environ: Mapping[str, str] | None = None) -> str:

@@ -113,11 +113,19 @@ fn analyze_read(
     options: &Options,
     soft_errors: SoftErrors,
 ) -> Result<Value, Error> {
-    let sources =
-        Sources { symbols: options.symbols.clone(), local_modules: options.local_modules };
-    caught(|| analyze_with(path, bytes, options, &Provider::new(sources), soft_errors))
-        .unwrap_or_else(|reason| Err(Error::Internal { reason }))
-        .map(Value::Object)
+    let sources = Sources {
+        symbols: options.symbols.clone(),
+        local_modules: options.local_modules,
+        cache_dir: options.cache_dir.clone(),
+    };
+    caught(|| {
+        let provider = Provider::new(sources);
+        let document = analyze_with(path, bytes, options, &provider, soft_errors)?;
+        provider.keep();
+        Ok(document)
+    })
+    .unwrap_or_else(|reason| Err(Error::Internal { reason }))
+    .map(Value::Object)
 }
 
 fn analyze_with(

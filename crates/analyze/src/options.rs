@@ -23,6 +23,8 @@ pub struct Options {
     /// Whether native stacks are walked; without them, Python frames stand alone. A dump without
     /// Python is walked in any case.
     pub native: bool,
+    /// Folder in which answers about symbols are kept for the next analysis; `None` keeps nothing.
+    pub cache_dir: Option<PathBuf>,
     /// Frames kept for one thread: the newest and the oldest ones of a longer stack.
     pub max_frames: usize,
     /// Of larger files with a list of 64-bit memory only what stacks need of it is read.
@@ -35,6 +37,7 @@ impl Default for Options {
             symbols: Vec::new(),
             local_modules: true,
             native: true,
+            cache_dir: None,
             max_frames: DEFAULT_MAX_FRAMES,
             max_whole_bytes: DEFAULT_MAX_WHOLE_BYTES,
         }

@@ -2,9 +2,9 @@
 
 use minidump_unwind::FrameWalker;
 
-use crate::cfi::FrameRules;
 use crate::registers::Registers;
 use crate::row::{self, Caller};
+use crate::rules::FrameRules;
 
 /// A register by its name, where it is known.
 pub type RegisterOf<'a> = &'a (dyn Fn(&str) -> Option<u64> + Sync);
@@ -21,7 +21,7 @@ pub struct Interrupted {
 }
 
 pub(crate) fn interrupted(
-    rules: &FrameRules<'_>,
+    rules: &FrameRules,
     registers: Registers,
     callee: &Callee<'_>,
 ) -> Option<Interrupted> {

@@ -10,9 +10,11 @@
 //! use lastwords_symbols::Sources;
 //! use lastwords_unwind::Provider;
 //!
-//! let provider = Provider::new(Sources { symbols: vec!["symbols/".into()], local_modules: true });
+//! let symbols = vec!["symbols/".into()];
+//! let provider = Provider::new(Sources { symbols, local_modules: true, cache_dir: None });
 //! // minidump_unwind::walk_stack(0, (), &mut stack, memory, &modules, &system, &provider).await;
 //! // for module in modules.iter() { println!("{:?}", provider.module_status(module)); }
+//! // provider.keep();
 //! ```
 #![forbid(unsafe_code)]
 
@@ -22,6 +24,7 @@ mod interrupted;
 mod provider;
 mod registers;
 mod row;
+mod rules;
 
 pub use interrupted::{Interrupted, RegisterOf, WordAt};
 pub use provider::Provider;

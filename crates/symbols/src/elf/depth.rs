@@ -4,7 +4,7 @@
 //! refers to, without limits. So each compilation unit is counted through once, iteratively,
 //! before an address of it is looked up; that costs about as much as finding its functions.
 
-use gimli::{AttributeValue, Dwarf, Range, Section, Unit, UnitRef, UnitType};
+use gimli::{AttributeValue, Dwarf, Range, Section, Unit, UnitHeader, UnitRef, UnitType};
 
 use super::ElfError;
 use super::sections::Reader;
@@ -19,7 +19,7 @@ const MAX_LINE_REUSE: usize = 4;
 
 /// What is known of each unit, by address.
 pub(crate) struct DepthGuard<'a> {
-    units: Vec<(Unit<Reader<'a>>, Option<bool>)>,
+    units: Vec<(UnitHeader<Reader<'a>>, Option<bool>)>,
     ranges: Vec<(Range, usize)>,
     /// Units without ranges: any address may be theirs.
     rangeless: Vec<usize>,
@@ -41,7 +41,7 @@ impl<'a> DepthGuard<'a> {
                 .line_program
                 .as_ref()
                 .map_or(0, |lines| lines.header().raw_program_buf().len());
-            if !guard.add_unit(dwarf, unit)? {
+            if !guard.add_unit(dwarf, header, &unit)? {
                 line_budget = line_budget
                     .checked_sub(line_bytes)
                     .ok_or(ElfError::TooMuch("line programs of units without addresses"))?;
@@ -54,11 +54,12 @@ impl<'a> DepthGuard<'a> {
     fn add_unit(
         &mut self,
         dwarf: &Dwarf<Reader<'a>>,
-        unit: Unit<Reader<'a>>,
+        header: UnitHeader<Reader<'a>>,
+        unit: &Unit<Reader<'a>>,
     ) -> Result<bool, ElfError> {
         let index = self.units.len();
         let before = self.ranges.len();
-        if let Ok(mut ranges) = dwarf.unit_ranges(&unit) {
+        if let Ok(mut ranges) = dwarf.unit_ranges(unit) {
             while let Ok(Some(range)) = ranges.next() {
                 self.ranges.push((range, index));
                 if self.ranges.len() > MAX_RANGES {
@@ -70,7 +71,8 @@ impl<'a> DepthGuard<'a> {
         if !has_ranges {
             self.rangeless.push(index);
         }
-        self.units.push((unit, None));
+        // The unit itself, with the tables of its line program, is read again when it is needed.
+        self.units.push((header, None));
         Ok(has_ranges)
     }
 
@@ -83,9 +85,10 @@ impl<'a> DepthGuard<'a> {
             .filter(|(range, _)| range.begin <= address && address < range.end)
             .map(|(_, index)| *index);
         covering.chain(rangeless.iter().copied()).all(|index| match units.get_mut(index) {
-            Some((unit, verdict)) => {
-                *verdict.get_or_insert_with(|| is_unit_safe(UnitRef::new(dwarf, unit)))
-            }
+            Some((header, verdict)) => *verdict.get_or_insert_with(|| {
+                let unit = dwarf.unit(*header);
+                unit.is_ok_and(|unit| is_unit_safe(UnitRef::new(dwarf, &unit)))
+            }),
             None => false,
         })
     }

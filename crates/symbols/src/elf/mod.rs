@@ -76,6 +76,11 @@ impl ElfSymbols {
         self.dwarf_error.get()
     }
 
+    /// Whether the DWARF has been judged: a lookup was made.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.dwarf.get().is_some()
+    }
+
     /// Symbolicates the address `rva` bytes above the module's base.
     pub(crate) fn lookup(&self, rva: u64) -> Symbolication {
         let Some(image) = self.code.as_ref().or(self.debug.as_ref()) else {

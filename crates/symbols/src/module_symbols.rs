@@ -1,0 +1,247 @@
+//! The symbols of one module: answers that are known, and files for all others.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::breakpad::BreakpadSymbols;
+use crate::cache::{Answer, Answers, Cache, Facts, Key, Probe, Probes, Question};
+use crate::catalog::Catalog;
+use crate::elf::ElfSymbols;
+use crate::locate::{Located, locate, open_file};
+use crate::module::ModuleId;
+use crate::stack_records::{self, StackRecords};
+use crate::status::{ModuleStatus, SymbolKind};
+use crate::symbols::Symbolication;
+
+/// No address of a module is larger; what is asked about such is not remembered.
+const MAX_RVA: u64 = u64::MAX / 2;
+/// Records of so many addresses are held in memory.
+const MAX_PARSED_RECORDS: usize = 4 << 10;
+
+/// The symbols of one module, as far as they were found.
+///
+/// With answers of an earlier run, its files are opened when something is asked that is not among
+/// them.
+pub struct ModuleSymbols {
+    search: Option<Search>,
+    files: OnceLock<Files>,
+    answers: Answers,
+    /// Records of a `.sym` file that came from the cache.
+    parsed_records: Mutex<HashMap<String, Option<Arc<BreakpadSymbols>>>>,
+}
+
+/// How the files of a module are found.
+struct Search {
+    catalog: Arc<Catalog>,
+    may_open_local: bool,
+    module: ModuleId,
+    /// `None` when nothing is kept of the module.
+    key: Option<Key>,
+}
+
+/// The files of a module, opened.
+struct Files {
+    elf: Option<ElfSymbols>,
+    breakpad: Option<(PathBuf, Arc<BreakpadSymbols>)>,
+    status: ModuleStatus,
+    /// What the search looked at; `None` when that does not tell whether it would find the same.
+    probes: Option<Vec<Probe>>,
+    has_asked_index: bool,
+}
+
+impl Files {
+    fn new(located: Located, probes: Probes) -> Self {
+        Self {
+            elf: located.elf,
+            breakpad: located.breakpad.map(|(path, symbols)| (path, Arc::new(symbols))),
+            status: located.status.unwrap_or(ModuleStatus::Missing),
+            has_asked_index: probes.has_asked_index(),
+            probes: probes.finish(),
+        }
+    }
+
+    fn find(&self, rva: u64) -> Symbolication {
+        let from_elf = self.elf.as_ref().map(|elf| elf.lookup(rva)).unwrap_or_default();
+        if from_elf.frames.iter().any(|frame| frame.line.is_some()) {
+            return from_elf;
+        }
+        let from_sym = self.breakpad.as_ref().map(|(_, sym)| sym.lookup(rva)).unwrap_or_default();
+        if from_sym.frames.is_empty() { from_elf } else { from_sym }
+    }
+
+    fn status(&self) -> ModuleStatus {
+        let broken = self.elf.as_ref().and_then(ElfSymbols::dwarf_error);
+        match (broken, &self.breakpad) {
+            (Some(_), Some((path, symbols))) if symbols.has_functions() => {
+                ModuleStatus::Loaded { path: path.clone(), kind: SymbolKind::Breakpad }
+            }
+            (Some((path, reason)), _) => {
+                ModuleStatus::Malformed { path: path.clone(), reason: reason.clone() }
+            }
+            (None, _) => self.status.clone(),
+        }
+    }
+}
+
+impl ModuleSymbols {
+    fn new(search: Option<Search>, files: OnceLock<Files>, answers: Answers) -> Self {
+        Self { search, files, answers, parsed_records: Mutex::default() }
+    }
+
+    /// Opens one ELF or `.sym` file without asking for its id, and what belongs to it beside it
+    /// (split DWARF, supplementary file). What cannot be read is told by
+    /// [`ModuleSymbols::status`].
+    pub fn open(path: &Path) -> Self {
+        let files = Files::new(open_file(path), Probes::none());
+        Self::new(None, OnceLock::from(files), Answers::default())
+    }
+
+    /// Finds the files of a module, unless the cache has answers of the same files.
+    pub(crate) fn find_module(
+        catalog: &Arc<Catalog>,
+        may_open_local: bool,
+        module: &ModuleId,
+        cache: Option<&Cache>,
+    ) -> Self {
+        let key = cache.and_then(|_| Key::new(module, catalog.sources(), may_open_local));
+        let stored = cache.zip(key.as_ref()).and_then(|(cache, key)| cache.load(key, catalog));
+        let has_answers = stored.is_some();
+        let search =
+            Search { catalog: catalog.clone(), may_open_local, module: module.clone(), key };
+        let found = Self::new(Some(search), OnceLock::new(), Answers::new(stored));
+        if !has_answers {
+            found.files();
+        }
+        found
+    }
+
+    fn files(&self) -> &Files {
+        self.files.get_or_init(|| {
+            let Some(search) = &self.search else {
+                return Files::new(Located::default(), Probes::none());
+            };
+            let probes = if search.key.is_some() { Probes::recording() } else { Probes::none() };
+            let located = locate(&search.catalog, search.may_open_local, &search.module, &probes);
+            Files::new(located, probes)
+        })
+    }
+
+    /// Whether its files were searched for and opened in this run.
+    pub fn has_opened_files(&self) -> bool {
+        self.files.get().is_some()
+    }
+
+    /// The module's ELF file and debug file; opens them.
+    pub fn elf(&self) -> Option<&ElfSymbols> {
+        self.files().elf.as_ref()
+    }
+
+    /// The module's `.sym` file; opens it.
+    pub fn breakpad(&self) -> Option<&BreakpadSymbols> {
+        self.files().breakpad.as_ref().map(|(_, symbols)| &**symbols)
+    }
+
+    /// Where the symbols came from, or why there are none. DWARF is judged at the first
+    /// lookup, so ask after the walk.
+    pub fn status(&self) -> ModuleStatus {
+        let stored = self.answers.stored();
+        if self.answers.has_looked_up()
+            && let Some(judged) = stored.and_then(|view| view.judged_status())
+        {
+            return judged;
+        }
+        if self.files.get().is_none()
+            && let Some(status) = stored.and_then(|view| view.status())
+        {
+            return status;
+        }
+        self.files().status()
+    }
+
+    /// Whether every function is named: then an address without a name is not code. Opens files.
+    pub fn has_full_symbols(&self) -> bool {
+        self.breakpad().is_some_and(BreakpadSymbols::has_functions)
+            || self.elf().is_some_and(ElfSymbols::has_full_symbols)
+    }
+
+    /// Symbolicates the address `rva` bytes above the module's base. DWARF comes first, then
+    /// `.sym`, then symbol tables.
+    pub fn lookup(&self, rva: u64) -> Arc<Symbolication> {
+        if rva > MAX_RVA {
+            return Arc::new(self.files().find(rva));
+        }
+        if let Some(found) = self.answers.symbolication(rva) {
+            return found;
+        }
+        let found = Arc::new(self.files().find(rva));
+        self.answers.keep_symbolication(rva, found.clone());
+        found
+    }
+
+    /// The answer to a question at an address: of this or an earlier run, else what `find` says, which
+    /// may ask for [`ModuleSymbols::elf`]. It must depend on the files, the address and nothing
+    /// else.
+    pub fn ask<A: Answer>(&self, question: Question, rva: u64, find: impl FnOnce() -> A) -> A {
+        if rva > MAX_RVA { find() } else { self.answers.ask(question, rva, find) }
+    }
+
+    /// The `.sym` file's records for unwinding at an address; `None` when there are none. After an
+    /// earlier run, a file of these records only.
+    pub fn stack_records(&self, rva: u64) -> Option<Arc<BreakpadSymbols>> {
+        let whole = || self.files().breakpad.as_ref().map(|(_, symbols)| symbols.clone());
+        let records = self.ask(Question::StackRecords, rva, || {
+            whole().map_or(StackRecords::None, |symbols| StackRecords::of(&symbols, rva))
+        });
+        match records {
+            StackRecords::None => None,
+            StackRecords::Text(text) if self.files.get().is_none() => {
+                self.read_records(text).or_else(whole)
+            }
+            StackRecords::Text(_) | StackRecords::Unwritable => whole(),
+        }
+    }
+
+    fn read_records(&self, text: String) -> Option<Arc<BreakpadSymbols>> {
+        let mut parsed = self.parsed_records.lock().unwrap_or_else(PoisonError::into_inner);
+        if parsed.len() >= MAX_PARSED_RECORDS {
+            parsed.clear();
+        }
+        parsed
+            .entry(text)
+            .or_insert_with_key(|text| stack_records::read(text).map(Arc::new))
+            .clone()
+    }
+
+    /// Writes what was learnt.
+    pub(crate) fn keep(&self, cache: &Cache) -> bool {
+        let search = self.search.as_ref().filter(|_| self.answers.has_news());
+        let Some((search, files)) = search.zip(self.files.get()) else { return false };
+        let (Some(key), Some(probes)) = (&search.key, &files.probes) else { return false };
+        let is_cheap_to_miss = files.elf.is_none() && files.breakpad.is_none();
+        if is_cheap_to_miss && !files.has_asked_index {
+            return false;
+        }
+        if self.answers.stored().is_some_and(|view| view.probes().as_ref() != Some(probes)) {
+            // The files were changed between two answers.
+            cache.forget(key);
+            return false;
+        }
+        let fingerprint = search.catalog.fingerprint().filter(|_| files.has_asked_index);
+        if files.has_asked_index && fingerprint.is_none() {
+            return false;
+        }
+        let problems = search.catalog.index_problems();
+        let judged_status = files.elf.as_ref().is_some_and(ElfSymbols::is_judged);
+        let judged_status = judged_status.then(|| files.status());
+        let facts = Facts {
+            key: &key.bytes,
+            probes,
+            index: fingerprint.map(|fingerprint| (fingerprint, problems)),
+            status: &files.status,
+            judged_status: judged_status.as_ref(),
+        };
+        cache.keep(key, facts, &self.answers);
+        true
+    }
+}
