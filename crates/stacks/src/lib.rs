@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+mod cache;
 mod document;
 mod text;
 mod verb;

@@ -14,6 +14,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::arguments::{Arguments, HELP, Parsed, parse};
+use crate::cache;
 use crate::document::Document;
 use crate::text::{self, Look};
 
@@ -125,6 +126,7 @@ impl Target {
             symbols: arguments.symbols.clone(),
             local_modules: !arguments.has_no_local_modules,
             native: arguments.is_native,
+            cache_dir: if arguments.has_no_cache { None } else { cache::folder() },
             ..Options::default()
         };
         let document = match self {
