@@ -5,6 +5,7 @@
 //! (`minidump-unwind`, `lastwords-unwind`), symbols (`lastwords-symbols`).
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod assertion;
 mod block_on;
 mod comments;
@@ -134,7 +135,9 @@ fn analyze_with(
         let modules = &state.modules;
         let walker = Walker::new(modules, &state.system_info, provider, options.max_frames);
         let count = state.threads.len();
-        Stacks::new(&threads, walker, interpreter, &mut soft_errors).walk_all(count, &python)
+        let mut stacks = Stacks::new(&threads, walker, interpreter, &mut soft_errors);
+        let ahead = ahead::modules(&threads, modules, runtime);
+        ahead::while_preparing(provider, &ahead, || stacks.walk_all(count, &python))
     };
     let plumbing = plumbing_of(&stacks, interpreter);
     let mut own = OwnStreams::read(&dump, &mut soft_errors);

@@ -70,6 +70,11 @@ impl Cache {
         Some(view)
     }
 
+    /// Whether there is a file, of whatever worth.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.folder.has(&key.file_name)
+    }
+
     fn read(&self, key: &Key) -> Option<View> {
         let view = View::parse(self.folder.read(&key.file_name)?)?;
         (view.key() == key.bytes).then_some(view)
