@@ -11,6 +11,7 @@ from benches.install_cost import install_cost
 from benches.measure import REPOSITORY, Row, machine
 from benches.monitor_cost import monitor_cost
 from benches.numpy_dump import numpy_dump
+from benches.symbol_cache import symbol_cache
 from benches.thread_creation import thread_creation
 from benches.throw_cost import throw_cost
 
@@ -23,6 +24,7 @@ PROMISES = [
     thread_creation,
     throw_cost,
     analyse_time,
+    symbol_cache,
 ]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"

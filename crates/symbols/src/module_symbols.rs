@@ -238,36 +238,37 @@ impl ModuleSymbols {
             .clone()
     }
 
-    /// Writes what was learnt.
+    /// Writes what was learnt; whether there was something to write.
     pub(crate) fn keep(&self, cache: &Cache) -> bool {
         let search = self.search.as_ref().filter(|_| self.answers.has_news());
         let Some((search, files)) = search.zip(self.files.get()) else { return false };
         let (Some(key), Some(probes)) = (&search.key, &files.probes) else { return false };
-        let is_cheap_to_miss = files.elf.is_none() && files.breakpad.is_none();
-        if is_cheap_to_miss && !files.has_asked_index {
+        let has_nothing = files.elf.is_none() && files.breakpad.is_none();
+        if has_nothing && !files.has_asked_index {
+            // A search of a few paths is as quick as reading that it found nothing.
             return false;
         }
-        if self.answers.stored().is_some_and(|view| view.probes().as_ref() != Some(probes)) {
+        let index = if files.has_asked_index {
+            let Some(fingerprint) = search.catalog.fingerprint() else { return false };
+            Some((fingerprint, search.catalog.index_problems()))
+        } else {
+            None
+        };
+        let judged_status = self.judged_status(files);
+        let (status, judged_status) = (&files.status, judged_status.as_ref());
+        let facts = Facts { key: &key.bytes, probes, index, status, judged_status };
+        if self.answers.stored().is_some_and(|view| !facts.is_told_by(view)) {
             // The files were changed between two answers.
             cache.forget(key);
             return false;
         }
-        let fingerprint = search.catalog.fingerprint().filter(|_| files.has_asked_index);
-        if files.has_asked_index && fingerprint.is_none() {
-            return false;
-        }
-        let problems = search.catalog.index_problems();
-        let is_judged = files.elf.as_ref().is_some_and(ElfSymbols::is_judged);
-        let is_judged = is_judged && self.answers.has_looked_up();
-        let judged_status = is_judged.then(|| files.status(true));
-        let facts = Facts {
-            key: &key.bytes,
-            probes,
-            index: fingerprint.map(|fingerprint| (fingerprint, problems)),
-            status: &files.status,
-            judged_status: judged_status.as_ref(),
-        };
         cache.keep(key, facts, &self.answers);
         true
+    }
+
+    fn judged_status(&self, files: &Files) -> Option<ModuleStatus> {
+        let is_judged = files.elf.as_ref().is_some_and(ElfSymbols::is_judged);
+        let own = (is_judged && self.answers.has_looked_up()).then(|| files.status(true));
+        own.or_else(|| self.answers.stored()?.judged_status())
     }
 }
