@@ -13,6 +13,7 @@ from benches.measure import REPOSITORY, Row, machine
 from benches.monitor_cost import monitor_cost
 from benches.numpy_dump import numpy_dump
 from benches.stacks_time import stacks_time
+from benches.symbol_cache import symbol_cache
 from benches.thread_creation import thread_creation
 from benches.throw_cost import throw_cost
 
@@ -26,6 +27,7 @@ PROMISES = [
     throw_cost,
     analyse_time,
     stacks_time,
+    symbol_cache,
 ]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"

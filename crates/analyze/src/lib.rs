@@ -5,6 +5,7 @@
 //! (`minidump-unwind`, `lastwords-unwind`), symbols (`lastwords-symbols`).
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod assertion;
 mod block_on;
 mod comments;
@@ -150,7 +151,8 @@ fn analyze_with(
         let count = state.threads.len();
         let mut stacks = Stacks::new(&threads, walker, interpreter, &mut soft_errors);
         if options.native || stream.is_none() {
-            stacks.walk_all(count, &python)
+            let ahead = ahead::modules(&threads, modules, runtime);
+            ahead::while_preparing(provider, &ahead, || stacks.walk_all(count, &python))
         } else {
             stacks.python_only(count, &python)
         }

@@ -71,8 +71,10 @@ impl Catalog {
         &self.sources
     }
 
-    pub(crate) fn problems(&self) -> Vec<SourceProblem> {
-        [&self.missing[..], self.index_problems()].concat()
+    /// What is wrong with the sources; with the index only as far as somebody needed it.
+    pub(crate) fn problems(&self, is_index_asked: bool) -> Vec<SourceProblem> {
+        let of_index = if is_index_asked { self.index_problems() } else { &[] };
+        [&self.missing[..], of_index].concat()
     }
 
     /// What was wrong with the sources when they were indexed; none before.

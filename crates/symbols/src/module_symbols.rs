@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::breakpad::BreakpadSymbols;
-use crate::cache::{Answer, Answers, Cache, Facts, Key, Probe, Probes, Question};
+use crate::cache::{Answer, Answers, Cache, Facts, Key, Probe, Probes, Question, View};
 use crate::catalog::Catalog;
 use crate::elf::ElfSymbols;
 use crate::locate::{Located, locate, open_file};
@@ -27,6 +28,8 @@ pub struct ModuleSymbols {
     search: Option<Search>,
     files: OnceLock<Files>,
     answers: Answers,
+    /// Somebody asked for the module; otherwise it was only prepared.
+    is_requested: AtomicBool,
     /// Records of a `.sym` file that came from the cache.
     parsed_records: Mutex<HashMap<String, Option<Arc<BreakpadSymbols>>>>,
 }
@@ -70,8 +73,9 @@ impl Files {
         if from_sym.frames.is_empty() { from_elf } else { from_sym }
     }
 
-    fn status(&self) -> ModuleStatus {
-        let broken = self.elf.as_ref().and_then(ElfSymbols::dwarf_error);
+    /// `has_looked_up`: whether the DWARF counts already.
+    fn status(&self, has_looked_up: bool) -> ModuleStatus {
+        let broken = self.elf.as_ref().and_then(ElfSymbols::dwarf_error).filter(|_| has_looked_up);
         match (broken, &self.breakpad) {
             (Some(_), Some((path, symbols))) if symbols.has_functions() => {
                 ModuleStatus::Loaded { path: path.clone(), kind: SymbolKind::Breakpad }
@@ -86,7 +90,8 @@ impl Files {
 
 impl ModuleSymbols {
     fn new(search: Option<Search>, files: OnceLock<Files>, answers: Answers) -> Self {
-        Self { search, files, answers, parsed_records: Mutex::default() }
+        let is_requested = AtomicBool::new(false);
+        Self { search, files, answers, is_requested, parsed_records: Mutex::default() }
     }
 
     /// Opens one ELF or `.sym` file without asking for its id, and what belongs to it beside it
@@ -114,6 +119,27 @@ impl ModuleSymbols {
             found.files();
         }
         found
+    }
+
+    pub(crate) fn request(&self) {
+        self.is_requested.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_requested(&self) -> bool {
+        self.is_requested.load(Ordering::Relaxed)
+    }
+
+    /// Whether what was found, now or in an earlier run, depends on the index of the sources.
+    pub(crate) fn depends_on_index(&self) -> bool {
+        let stored = || self.answers.stored().and_then(View::index_fingerprint).is_some();
+        self.files.get().map_or_else(stored, |files| files.has_asked_index)
+    }
+
+    /// Reads what every lookup needs, unless answers of an earlier run are at hand.
+    pub(crate) fn prepare(&self) {
+        if let Some(elf) = self.files.get().and_then(|files| files.elf.as_ref()) {
+            elf.prepare();
+        }
     }
 
     fn files(&self) -> &Files {
@@ -146,9 +172,8 @@ impl ModuleSymbols {
     /// lookup, so ask after the walk.
     pub fn status(&self) -> ModuleStatus {
         let stored = self.answers.stored();
-        if self.answers.has_looked_up()
-            && let Some(judged) = stored.and_then(|view| view.judged_status())
-        {
+        let has_looked_up = self.answers.has_looked_up();
+        if has_looked_up && let Some(judged) = stored.and_then(|view| view.judged_status()) {
             return judged;
         }
         if self.files.get().is_none()
@@ -156,7 +181,7 @@ impl ModuleSymbols {
         {
             return status;
         }
-        self.files().status()
+        self.files().status(has_looked_up)
     }
 
     /// Whether every function is named: then an address without a name is not code. Opens files.
@@ -213,35 +238,37 @@ impl ModuleSymbols {
             .clone()
     }
 
-    /// Writes what was learnt.
+    /// Writes what was learnt; whether there was something to write.
     pub(crate) fn keep(&self, cache: &Cache) -> bool {
         let search = self.search.as_ref().filter(|_| self.answers.has_news());
         let Some((search, files)) = search.zip(self.files.get()) else { return false };
         let (Some(key), Some(probes)) = (&search.key, &files.probes) else { return false };
-        let is_cheap_to_miss = files.elf.is_none() && files.breakpad.is_none();
-        if is_cheap_to_miss && !files.has_asked_index {
+        let has_nothing = files.elf.is_none() && files.breakpad.is_none();
+        if has_nothing && !files.has_asked_index {
+            // A search of a few paths is as quick as reading that it found nothing.
             return false;
         }
-        if self.answers.stored().is_some_and(|view| view.probes().as_ref() != Some(probes)) {
+        let index = if files.has_asked_index {
+            let Some(fingerprint) = search.catalog.fingerprint() else { return false };
+            Some((fingerprint, search.catalog.index_problems()))
+        } else {
+            None
+        };
+        let judged_status = self.judged_status(files);
+        let (status, judged_status) = (&files.status, judged_status.as_ref());
+        let facts = Facts { key: &key.bytes, probes, index, status, judged_status };
+        if self.answers.stored().is_some_and(|view| !facts.is_told_by(view)) {
             // The files were changed between two answers.
             cache.forget(key);
             return false;
         }
-        let fingerprint = search.catalog.fingerprint().filter(|_| files.has_asked_index);
-        if files.has_asked_index && fingerprint.is_none() {
-            return false;
-        }
-        let problems = search.catalog.index_problems();
-        let judged_status = files.elf.as_ref().is_some_and(ElfSymbols::is_judged);
-        let judged_status = judged_status.then(|| files.status());
-        let facts = Facts {
-            key: &key.bytes,
-            probes,
-            index: fingerprint.map(|fingerprint| (fingerprint, problems)),
-            status: &files.status,
-            judged_status: judged_status.as_ref(),
-        };
         cache.keep(key, facts, &self.answers);
         true
+    }
+
+    fn judged_status(&self, files: &Files) -> Option<ModuleStatus> {
+        let is_judged = files.elf.as_ref().is_some_and(ElfSymbols::is_judged);
+        let own = (is_judged && self.answers.has_looked_up()).then(|| files.status(true));
+        own.or_else(|| self.answers.stored()?.judged_status())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Key};
 use crate::catalog::Catalog;
 use crate::module::ModuleId;
 use crate::module_symbols::ModuleSymbols;
@@ -81,6 +81,24 @@ impl Symbols {
 
     /// The symbols of a module; found and opened by the first call.
     pub fn module(&self, id: &ModuleId) -> Arc<ModuleSymbols> {
+        let module = self.find(id);
+        module.request();
+        module
+    }
+
+    /// Reads what will be needed of a module, for another thread that is going to ask for it. Changes
+    /// nothing that can be seen: without a question the module was not asked for.
+    pub fn prepare(&self, id: &ModuleId) {
+        self.find(id).prepare();
+    }
+
+    /// Whether the cache seems to have answers about a module.
+    pub fn is_kept(&self, id: &ModuleId) -> bool {
+        let key = || Key::new(id, self.catalog.sources(), self.may_open_local);
+        self.cache.as_ref().is_some_and(|cache| key().is_some_and(|key| cache.has(&key)))
+    }
+
+    fn find(&self, id: &ModuleId) -> Arc<ModuleSymbols> {
         let slot = {
             let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
             modules.entry(id.clone()).or_default().clone()
@@ -102,6 +120,7 @@ impl Symbols {
     pub fn module_status(&self, id: &ModuleId) -> ModuleStatus {
         let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = modules.get(id).and_then(|slot| slot.get());
+        let loaded = loaded.filter(|module| module.is_requested());
         loaded.map_or(ModuleStatus::NotRequested, |module| module.status())
     }
 
@@ -119,6 +138,10 @@ impl Symbols {
 
     /// Sources that could not be used, or not wholly.
     pub fn problems(&self) -> Vec<SourceProblem> {
-        self.catalog.problems()
+        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requested = modules.values().filter_map(|slot| slot.get());
+        let is_index_asked =
+            requested.any(|module| module.is_requested() && module.depends_on_index());
+        self.catalog.problems(is_index_asked)
     }
 }

@@ -94,6 +94,20 @@ fn absence_has_its_own_words() {
 }
 
 #[test]
+fn a_module_that_was_only_prepared_was_not_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join("note.txt");
+    std::fs::write(&note, "no symbols").unwrap();
+    let symbols = symbols(&[dir.path(), &note]);
+    symbols.prepare(&app());
+    assert_eq!(symbols.module_status(&app()), ModuleStatus::NotRequested);
+    assert!(symbols.problems().is_empty(), "nobody needed the index");
+    symbols.module(&app());
+    assert_eq!(symbols.module_status(&app()), ModuleStatus::Missing);
+    assert_eq!(symbols.problems().len(), 1);
+}
+
+#[test]
 fn malformed_sym_file_is_told_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("app.sym");

@@ -76,6 +76,16 @@ impl Provider {
         self.symbols.problems()
     }
 
+    /// Reads what will be needed of a module, for another thread that is going to walk through it.
+    pub fn prepare(&self, module: &dyn Module) {
+        self.symbols.prepare(&ModuleId::from(module));
+    }
+
+    /// Whether the symbol cache seems to have answers about a module.
+    pub fn is_kept(&self, module: &dyn Module) -> bool {
+        self.symbols.is_kept(&ModuleId::from(module))
+    }
+
     /// Keeps what was learnt in the symbol cache, if there is one. To be called after the last walk.
     pub fn keep(&self) {
         self.symbols.keep();

@@ -1,6 +1,5 @@
-//! What call frame information says at one address, taken out of its file so that it can be kept.
-//!
-//! As bytes (little-endian, unaligned), for the symbol cache (`docs/formats/symbol-cache.md`):
+//! Rules: what call frame information says at one address, taken out of its file so that it can be
+//! kept in the symbol cache. Little-endian, unaligned:
 //!
 //! | size | type | field | meaning |
 //! |---|---|---|---|
@@ -26,8 +25,6 @@
 //! | 7 | a constant | u64 |
 //! | 8 | lost: cannot be read, or has no meaning here | |
 //! | 9 | register + offset (CFA only) | u16, i64 |
-//!
-//! No bytes at all: no rules at this address.
 
 use gimli::{CfaRule, Encoding, Format, Register, RegisterRule, RunTimeEndian, UnwindExpression};
 use lastwords_symbols::Answer;

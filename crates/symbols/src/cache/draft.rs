@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::layout::{
     CHECKED_FROM, CHECKSUM_AT, ENTRY_BYTES, FLAG_FOLLOW, FLAG_INDEX, FLAG_INLINE, FLAG_JUDGED,
     FLAG_LINE, FLAG_PRESENT, FLAG_START, HEADER_BYTES, KINDS, MAGIC, MAX_FRAMES, MAX_PROBLEMS,
-    MAX_STRING_BYTES, MAX_TEXT_BYTES, NO_STRING, SECTIONS, SYMBOLICATION, VERSION, path_bytes,
-    text_bytes,
+    MAX_STRING_BYTES, MAX_TEXT_BYTES, NO_STRING, SECTIONS, SYMBOLICATION, VERSION, View,
+    path_bytes, text_bytes,
 };
 use super::probes::{FileIdentity, Probe};
 use crate::file::Links;
@@ -21,6 +21,15 @@ pub(crate) struct Facts<'a> {
     pub(crate) index: Option<(u64, &'a [SourceProblem])>,
     pub(crate) status: &'a ModuleStatus,
     pub(crate) judged_status: Option<&'a ModuleStatus>,
+}
+
+impl Facts<'_> {
+    /// Whether a file is of a search that saw the same and came to the same end.
+    pub(crate) fn is_told_by(&self, view: &View) -> bool {
+        view.probes().as_deref() == Some(self.probes)
+            && view.index_fingerprint() == self.index.map(|(fingerprint, _)| fingerprint)
+            && view.status().as_ref() == Some(self.status)
+    }
 }
 
 /// Limits of one file.
@@ -127,15 +136,7 @@ impl Draft {
 
     /// The bytes of the file.
     pub(crate) fn finish(mut self) -> Option<Vec<u8>> {
-        self.entries.sort_unstable();
-        let mut entries = Vec::with_capacity(self.entries.len().saturating_mul(ENTRY_BYTES));
-        for (question, rva, start, size) in &self.entries {
-            push_u32(&mut entries, *question);
-            push_u32(&mut entries, 0);
-            push_u64(&mut entries, *rva);
-            push_u32(&mut entries, *start);
-            push_u32(&mut entries, *size);
-        }
+        let entries = self.entry_bytes();
         let sections: [&[u8]; SECTIONS] = [
             &self.key,
             &self.probes,
@@ -146,8 +147,8 @@ impl Draft {
             &self.ends,
             &self.strings,
         ];
-        let size =
-            sections.iter().map(|section| section.len()).fold(HEADER_BYTES, usize::saturating_add);
+        let sizes = sections.iter().map(|section| section.len());
+        let size = sizes.fold(HEADER_BYTES, usize::saturating_add);
         let mut bytes = Vec::with_capacity(size);
         bytes.extend_from_slice(MAGIC);
         push_u32(&mut bytes, VERSION);
@@ -165,6 +166,19 @@ impl Draft {
         let checksum = crc32fast::hash(bytes.get(CHECKED_FROM..)?);
         bytes.get_mut(CHECKSUM_AT..CHECKED_FROM)?.copy_from_slice(&checksum.to_le_bytes());
         Some(bytes)
+    }
+
+    fn entry_bytes(&mut self) -> Vec<u8> {
+        self.entries.sort_unstable();
+        let mut bytes = Vec::with_capacity(self.entries.len().saturating_mul(ENTRY_BYTES));
+        for (question, rva, start, size) in &self.entries {
+            push_u32(&mut bytes, *question);
+            push_u32(&mut bytes, 0);
+            push_u64(&mut bytes, *rva);
+            push_u32(&mut bytes, *start);
+            push_u32(&mut bytes, *size);
+        }
+        bytes
     }
 
     /// Whether one more entry with so many bytes fits.

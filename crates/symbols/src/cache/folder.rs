@@ -62,6 +62,11 @@ impl Folder {
         Some(bytes)
     }
 
+    /// Whether there is a file of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.path.join(name).is_file()
+    }
+
     /// Puts a file in its place at once, so that a reader sees the old one or the new one.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         if bytes.len() > self.limits.file_bytes || !self.make() {

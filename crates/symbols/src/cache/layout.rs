@@ -1,6 +1,34 @@
-//! The bytes of a cache file, and reading them. Described in `docs/formats/symbol-cache.md`.
+//! The file of one module in the symbol cache: what has been asked about addresses of the module,
+//! and what was answered. It is no interface: another version of lastwords makes other files, and
+//! a file may be removed at any time.
 //!
-//! Little-endian, unaligned, offsets from the start of the file.
+//! The folder is `$LASTWORDS_CACHE_DIR`, else `$XDG_CACHE_HOME/lastwords/symbols`, else
+//! `~/.cache/lastwords/symbols`. It is made with mode 0700, and is not used when it belongs to
+//! another user or others may write into it. A file is called `ID-HASH.symbols`: the first 40
+//! digits of the module's build id or debug id, and the 64-bit FNV-1a hash of its key. It is read
+//! when its key is the one that is wanted, byte for byte: version of lastwords, revision of this
+//! code, the module's names and ids (its path only where files of this machine may be opened), and
+//! the list of symbol sources as it was given, with the current folder when one of them is
+//! relative.
+//!
+//! A file holds while every path that the search for the module's files looked at is what it was
+//! (`probes`): there or not, kind, size, inode, time of modification and of the last change, to
+//! the nanosecond. Paths where nothing was count, so that a debug file which is installed later is
+//! found. A search that went through all files of the sources depends on a fingerprint of all of
+//! them, which takes a `stat` of each. What changed less than 50 ms before it was looked at (2 s
+//! where time stamps have no nanoseconds), or could not be opened for want of memory or
+//! descriptors, is not kept.
+//!
+//! A file is written under another name, then renamed, and takes over what is in its place. Of two
+//! writers at the same moment the later one wins; what only the other one knew is found anew.
+//! Limits: 2 MiB and 16,384 answers a module, 1,024 paths of a search, 1,024 modules of one run,
+//! 256 MiB and 8,192 files in the folder, of which those that were not used for longest are
+//! removed; a use is noted as the file's time of modification, once an hour.
+//!
+//! In it are names of functions, paths of sources, modules and symbol files, and which addresses of
+//! code were asked about; nothing of a process's memory.
+//!
+//! Little-endian, unaligned, offsets from the start of the file:
 //!
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
@@ -8,27 +36,51 @@
 //! | 8 | 4 | u32 | version | 1 |
 //! | 12 | 4 | u32 | checksum | CRC-32 (ISO-HDLC) of all bytes behind |
 //! | 16 | 4 | u32 | size | of the file |
-//! | 20 | 4 | u32 | flags | bit 0: the search asked the index of the sources; bit 1: DWARF was judged |
-//! | 24 | 8 | u64 | index | fingerprint of all files of the sources; 0 without bit 0 |
-//! | 32 | 8 × 8 | u32, u32 | sections | offset and size of each of these, in this order |
+//! | 20 | 4 | u32 | flags | bit 0: the search went through the sources; bit 1: DWARF was judged |
+//! | 24 | 8 | u64 | fingerprint | of all files of the sources; 0 without bit 0 |
+//! | 32 | 8 × 8 | u32, u32 | sections | offset and size of each of the following, in this order |
 //!
 //! | section | entry | what |
 //! |---|---|---|
-//! | key | 1 | see `key.rs`; another key = another file |
-//! | probes | 56 | string id of a path (u32), flags (u32: bit 0 links are followed, bit 1 there is something), mode (u32), padding, size (u64), inode (u64), modified and changed (i64 seconds, u32 nanoseconds, each) |
-//! | statuses | 24 | before DWARF was judged, and after: tag (u32), kind (u32), string ids of path, expected, found, reason (u32 each) |
-//! | problems | 8 | of the index: string ids of path and message |
-//! | entries | 24 | question (u32), padding, address (u64), offset in `records` (u32), size (u32); sorted by question and address |
-//! | records | 1 | answers; may be shared by entries |
+//! | key | 1 | fields, each with its length (u64) before it |
+//! | probes | 56 | see below |
+//! | statuses | 24 | what became of the search, before DWARF was judged and after; see below |
+//! | problems | 8 | what was wrong with the sources: string ids of path and message |
+//! | entries | 24 | question (u32), 0 (u32), address above the module's base (u64), offset in `records` (u32), size (u32); sorted by question and address |
+//! | records | 1 | answers, which entries may share |
 //! | ends | 4 | end of each string in `strings`; the first one begins at 0 |
 //! | strings | 1 | paths as the system has them, everything else UTF-8 |
 //!
-//! A string id of `0xffff_ffff` is no string. A record of question 0 is a symbolication: start of
-//! the function (u64), parameter bytes (u32), flags (u32: bit 0 the start is known), then frames of
-//! 16 bytes: string ids of function and file, line (u32), flags (u32: bit 0 inlined, bit 1 the line
-//! is known). The records of the other questions belong to those who ask (`answers.rs`).
+//! A string id (u32) counts from 0; `0xffff_ffff` is no string. A probe:
 //!
-//! The checksum is there for damage. What is read is checked all the same, as of any file.
+//! | offset | size | type | field | meaning |
+//! |---|---|---|---|---|
+//! | 0 | 4 | u32 | path | string id |
+//! | 4 | 4 | u32 | flags | bit 0: links are followed; bit 1: there is something, otherwise the rest is 0 |
+//! | 8 | 4 | u32 | mode | kind and permissions |
+//! | 12 | 4 | u32 | | 0 |
+//! | 16 | 8 | u64 | size | in bytes |
+//! | 24 | 8 | u64 | inode | |
+//! | 32 | 12 | i64, u32 | modified | seconds since 1970, nanoseconds |
+//! | 44 | 12 | i64, u32 | changed | the same |
+//!
+//! A status: tag (u32: 0 missing, 1 loaded, 2 mismatched, 3 malformed), kind (u32: 0 DWARF, 1
+//! `.sym`, 2 symbol table, 3 call frame information only), string ids of path, expected id, found
+//! id, reason.
+//!
+//! Questions, and the records that answer them:
+//!
+//! | question | what | record |
+//! |---|---|---|
+//! | 0 | function, file, line, inline frames | start of the function (u64), parameter bytes (u32), flags (u32: bit 0 the start is known), then frames of 16 bytes, the innermost first: string ids of function and file, line (u32), flags (u32: bit 0 inlined, bit 1 the line is known) |
+//! | 1 | at address 0: which files have call frame information | an architecture (u8) each: 0 x86, 1 x86-64, 2 ARM, 3 AArch64 |
+//! | 2, 3 | how the first and second of them recover the caller's registers | rules, see below; nothing = no rules |
+//! | 4 | is it a signal trampoline | u8: 0, 1 |
+//! | 5 | can there be no code | u8: 0, 1 |
+//! | 6 | `STACK` records of a `.sym` file that cover the address | their text |
+//!
+//! The checksum is there for damage. What is read is checked all the same, as of any file, and
+//! bounded: 64 KiB a string, 512 frames and 256 KiB of text a symbolication.
 
 use std::path::{Path, PathBuf};
 

@@ -70,6 +70,11 @@ impl Cache {
         Some(view)
     }
 
+    /// Whether there is a file, of whatever worth.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.folder.has(&key.file_name)
+    }
+
     fn read(&self, key: &Key) -> Option<View> {
         let view = View::parse(self.folder.read(&key.file_name)?)?;
         (view.key() == key.bytes).then_some(view)
@@ -78,7 +83,7 @@ impl Cache {
     /// Writes the answers of this run together with those that another process has written
     /// meanwhile, and with those that were loaded.
     pub(crate) fn keep(&self, key: &Key, facts: Facts<'_>, answers: &Answers) {
-        let current = self.read(key).filter(|view| is_of(view, &facts));
+        let current = self.read(key).filter(|view| facts.is_told_by(view));
         let theirs = current.as_ref().and_then(View::judged_status);
         let judged_status = facts.judged_status.or(theirs.as_ref());
         let facts = Facts { judged_status, ..facts };
@@ -101,13 +106,6 @@ impl Cache {
     pub(crate) fn prune(&self) {
         self.folder.prune();
     }
-}
-
-/// Whether a file tells of the same search.
-fn is_of(view: &View, facts: &Facts<'_>) -> bool {
-    view.probes().as_deref() == Some(facts.probes)
-        && view.index_fingerprint() == facts.index.map(|(fingerprint, _)| fingerprint)
-        && view.status().as_ref() == Some(facts.status)
 }
 
 /// Copies what can be read; what is there already stays.

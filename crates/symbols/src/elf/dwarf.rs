@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use addr2line::{Context, Frame, LookupContinuation, LookupResult, SplitDwarfLoad};
-use gimli::{DwarfPackage, SectionId, UnitRef};
+use gimli::{DwarfPackage, SectionId, UnitRef, UnitType};
 use self_cell::self_cell;
 
 use super::ElfError;
@@ -209,7 +209,16 @@ fn open_split_files(main: &SectionSet, probes: &Probes) -> HashMap<u64, SectionS
     let dwarf = load_dwarf(main);
     let mut found = HashMap::new();
     let mut headers = dwarf.units();
+    // What is split refers to its addresses through this section.
+    let has_addresses = !main.reader(SectionId::DebugAddr).is_empty();
     while let Ok(Some(header)) = headers.next() {
+        let may_be_skeleton = match header.version() {
+            ..5 => has_addresses,
+            _ => matches!(header.type_(), UnitType::Skeleton(_)),
+        };
+        if !may_be_skeleton {
+            continue;
+        }
         let Ok(unit) = dwarf.unit(header) else { continue };
         let Some(id) = unit.dwo_id else { continue };
         if found.len() >= MAX_SPLIT_FILES {

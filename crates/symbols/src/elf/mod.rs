@@ -76,6 +76,12 @@ impl ElfSymbols {
         self.dwarf_error.get()
     }
 
+    /// Reads what every lookup needs.
+    pub(crate) fn prepare(&self) {
+        let _ = self.dwarf.get_or_init(|| self.load_dwarf());
+        self.tables();
+    }
+
     /// Whether the DWARF has been judged: a lookup was made.
     pub(crate) fn is_judged(&self) -> bool {
         self.dwarf.get().is_some()
