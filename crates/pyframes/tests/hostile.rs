@@ -13,7 +13,7 @@ mod support;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use lastwords_format::streams::python::PythonStream;
+use lastwords_format::streams::python::{PythonFrame, PythonStream};
 use lastwords_pyframes::lines::{LineTableFormat, locate};
 use lastwords_pyframes::{
     Error, Limits, Memory, MemoryError, Outcome, RecordingMemory, SOFT_ERROR_CODES, Target,
@@ -240,6 +240,10 @@ fn what_never_ends_is_cut_by_limits() {
     }
 }
 
+fn all_frames(outcome: Outcome) -> Vec<PythonFrame> {
+    outcome.stream.threads.into_iter().flat_map(|thread| thread.frames).collect()
+}
+
 #[test]
 fn another_version_than_the_process_has_gives_no_garbage() {
     for (target, recorded) in recordings() {
@@ -248,10 +252,7 @@ fn another_version_than_the_process_has_gives_no_garbage() {
                 continue;
             }
             let wrong = Target { python_version: version, ..*target };
-            let frames: Vec<_> = match read_bounded(recorded, &wrong) {
-                Ok(outcome) => outcome.stream.threads.into_iter().flat_map(|t| t.frames).collect(),
-                Err(_) => Vec::new(),
-            };
+            let frames = read_bounded(recorded, &wrong).map_or_else(|_| Vec::new(), all_frames);
             assert!(frames.iter().all(|frame| frame.is_partial), "{version:#x} {target:x?}");
         }
     }
@@ -333,7 +334,12 @@ fn a_table_that_is_none_is_ignored() {
     for (target, whole) in with_own_offsets() {
         let expected = read_bounded(whole, target).expect("readable");
         if expected.stream.is_free_threaded {
-            continue; // nothing else tells that it is
+            // Nothing else tells that it is, so nothing else can be read.
+            let mut recorded = whole.clone();
+            put(&mut recorded, target.runtime_address, 0);
+            let frames = read_bounded(&recorded, target).map_or_else(|_| Vec::new(), all_frames);
+            assert!(frames.iter().all(|frame| frame.is_partial && frame.name.is_none()));
+            continue;
         }
         for (offset, value) in [(0, 0), (8, 0x030C_00F0), (16, 1), (16, 7)] {
             let mut recorded = whole.clone();

@@ -12,7 +12,7 @@
 mod support;
 
 use lastwords_format::streams::python::{GIL_SIZE, PythonStream, PythonThread};
-use support::{Interpreter, Victim, start_all};
+use support::{Interpreter, Victim, interpreters, start_all};
 
 /// Runs `check` on a stopped process of every interpreter in the given state.
 fn for_each_process(state: &str, check: impl Fn(&Interpreter, &Victim, &PythonStream)) {
@@ -25,19 +25,34 @@ fn newest_name(thread: &PythonThread) -> Option<&str> {
     thread.frames.first().and_then(|frame| frame.name.as_deref())
 }
 
+/// Whether the waiter waits on an address inside the GIL that is told, which the main thread holds.
+fn check_gil(interpreter: &Interpreter, victim: &Victim, stream: &PythonStream) {
+    assert_eq!(stream.gil_holder, victim.truth["main"].as_u64(), "{interpreter:?}");
+    let gil = stream.gil_address.expect("there is a GIL");
+    let waiter = victim.truth["waiter"].as_u64().expect("an id");
+    let address = victim.futex_address(waiter).expect("it waits");
+    assert!((gil..gil + GIL_SIZE).contains(&address), "{interpreter:?} {gil:#x} {address:#x}");
+}
+
 #[test]
 fn a_thread_that_waits_for_the_gil_waits_on_an_address_inside_it() {
     for_each_process("waiting", |interpreter, victim, stream| {
         if interpreter.is_free_threaded {
             assert_eq!((stream.gil_address, stream.gil_holder), (None, None));
-            return;
+        } else {
+            check_gil(interpreter, victim, stream);
         }
-        assert_eq!(stream.gil_holder, victim.truth["main"].as_u64(), "{interpreter:?}");
-        let gil = stream.gil_address.expect("there is a GIL");
-        let waiter = victim.truth["waiter"].as_u64().expect("an id");
-        let address = victim.futex_address(waiter).expect("it waits");
-        assert!((gil..gil + GIL_SIZE).contains(&address), "{interpreter:?} {gil:#x} {address:#x}");
     });
+}
+
+#[test]
+fn a_build_without_a_gil_can_have_one() {
+    for interpreter in interpreters().into_iter().filter(|known| known.is_free_threaded) {
+        let victim = Victim::start_with_gil(&interpreter, "states.py", &["waiting"]);
+        let stream = victim.read().stream;
+        assert!(stream.is_free_threaded);
+        check_gil(&interpreter, &victim, &stream);
+    }
 }
 
 #[test]

@@ -323,7 +323,7 @@ def is_blocked(stack):
 def settled(threads):
     """The truth, once it says the same twice and all threads are in `block`."""
     before = None
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         now = truth(threads)
         if now == before and all(map(is_blocked, now)):

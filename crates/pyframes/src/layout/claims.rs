@@ -141,10 +141,8 @@ fn chain_claims(chain: &Chain) -> Vec<Claim> {
         Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
             vec![("PyThreadState", "cframe", cframe), ("_PyCFrame", "current_frame", current_frame)]
         }
-        Chain::ShimFrames { current_frame, base_frame } => {
-            let mut claims = vec![("PyThreadState", "current_frame", current_frame)];
-            claims.extend(base_frame.map(|field| ("PyThreadState", "base_frame", field)));
-            claims
+        Chain::ShimFrames { current_frame } => {
+            vec![("PyThreadState", "current_frame", current_frame)]
         }
     }
 }
@@ -205,7 +203,6 @@ fn shape_claims(shape: &Shape) -> Vec<Claim> {
         at("unicode_object.asciiobject_size", shape.bytes_object + 48),
         at("gc.collecting", shape.gc_state + 8),
     ];
-    claims.extend(shape.base_frame.map(|offset| at("thread_state.base_frame", offset)));
     claims.extend(shape.current_exception.map(|o| at("thread_state.current_exception", o)));
     claims.extend(shape.tlbc_index.map(|offset| at("interpreter_frame.tlbc_index", offset)));
     claims.extend(shape.co_tlbc.map(|offset| at("code_object.co_tlbc", offset)));

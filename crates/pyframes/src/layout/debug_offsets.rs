@@ -14,7 +14,6 @@
 //! | 48 | 48 | 48 | interpreter_state | size, id, next, threads_head |
 //! | 80 | 88 | 88 | interpreter_state.gc | gc, imports_modules, sysdict, builtins, ceval_gil, gil_runtime_state, gil_runtime_state_enabled, gil_runtime_state_locked, gil_runtime_state_holder |
 //! | 152 | 176 | 176 | thread_state | size, prev, next, interp, current_frame |
-//! | - | - | 216 | thread_state.base_frame | the frame that ends every chain |
 //! | 192 | 216 | 240 | thread_state.thread_id | thread_id, native_thread_id |
 //! | - | - | 288 | thread_state.current_exception | the exception being raised |
 //! | 224 | 248 | 312 | interpreter_frame | size, previous, executable, instr_ptr, localsplus, owner |
@@ -43,7 +42,6 @@ pub(super) const V3_13: Known = Known {
     shape: Shape {
         gc: 80,
         thread_state: 152,
-        base_frame: None,
         thread_id: 192,
         current_exception: None,
         interpreter_frame: 224,
@@ -64,7 +62,6 @@ pub(super) const V3_14: Known = Known {
     shape: Shape {
         gc: 88,
         thread_state: 176,
-        base_frame: None,
         thread_id: 216,
         current_exception: None,
         interpreter_frame: 248,
@@ -85,7 +82,6 @@ pub(super) const V3_15: Known = Known {
     shape: Shape {
         gc: 88,
         thread_state: 176,
-        base_frame: Some(216),
         thread_id: 240,
         current_exception: Some(288),
         interpreter_frame: 312,

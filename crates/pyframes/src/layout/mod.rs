@@ -145,9 +145,8 @@ pub(crate) enum Chain {
     /// 3.12: as 3.13, but the newest frame hangs on the `_PyCFrame`.
     ShimFramesBehindCFrame { cframe: Field, current_frame: Field },
     /// 3.13: frames from `tstate->current_frame`; a shim frame on the C stack ends each
-    /// native activation. 3.15: `base_frame` names the last frame of the chain, a shim that
-    /// is part of the thread state.
-    ShimFrames { current_frame: Field, base_frame: Option<Field> },
+    /// native activation.
+    ShimFrames { current_frame: Field },
 }
 
 /// `_PyInterpreterFrame` (3.9, 3.10: `PyFrameObject`).

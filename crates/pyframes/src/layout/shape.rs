@@ -16,7 +16,6 @@ const UNICODE_BEHIND_BYTES: u64 = 24;
 pub(super) struct Shape {
     pub gc: u64,
     pub thread_state: u64,
-    pub base_frame: Option<u64>,
     pub thread_id: u64,
     pub current_exception: Option<u64>,
     pub interpreter_frame: u64,
@@ -176,17 +175,15 @@ impl Told {
     fn thread(&self, layout: &mut Layout) -> Result<(), Fault> {
         let size = self.shape.thread_state;
         let thread = self.section(size);
-        let told = |member: Option<u64>| member.map(|at| self.field(size, at, word)).transpose();
         layout.thread.next = thread.at(16, word)?;
         layout.thread.interp = thread.at(24, word)?;
-        layout.chain = Chain::ShimFrames {
-            current_frame: thread.at(32, word)?,
-            base_frame: told(self.shape.base_frame)?,
-        };
+        layout.chain = Chain::ShimFrames { current_frame: thread.at(32, word)? };
         layout.thread.thread_id = self.field(size, self.shape.thread_id, word)?;
         let native = self.shape.thread_id.saturating_add(8);
         layout.thread.native_thread_id = Some(self.field(size, native, word)?);
-        layout.thread.exception = told(self.shape.current_exception)?.or(layout.thread.exception);
+        if let Some(member) = self.shape.current_exception {
+            layout.thread.exception = Some(self.field(size, member, word)?);
+        }
         Ok(())
     }
 

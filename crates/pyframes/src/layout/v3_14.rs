@@ -32,7 +32,7 @@ pub(super) const LAYOUT: Layout = Layout {
         exception: Some(word(112)),
         is_exception_instance: true,
     },
-    chain: Chain::ShimFrames { current_frame: word(72), base_frame: None },
+    chain: Chain::ShimFrames { current_frame: word(72) },
     frame: FrameFields {
         code: word(0),
         is_code_tagged: true,

@@ -1,8 +1,7 @@
 //! CPython 3.15; offsets from 3.15.2.
 //!
-//! As 3.14, but the chain of frames does not end in a null pointer: its last frame is part of
-//! the thread state (`_PyThreadStateImpl.base_frame`, named by `tstate->base_frame`), looks
-//! like a shim and lies on no stack.
+//! As 3.14, but one more shim ends each chain of frames, behind the oldest one on the stack: it
+//! is part of the thread state (`_PyThreadStateImpl.base_frame`), and runs nothing.
 
 use super::{
     Chain, CodeFields, FrameFields, Gil, Instruction, InterpreterFields, Layout, Owner,
@@ -30,7 +29,7 @@ pub(super) const LAYOUT: Layout = Layout {
         exception: Some(word(136)),
         is_exception_instance: true,
     },
-    chain: Chain::ShimFrames { current_frame: word(72), base_frame: Some(word(80)) },
+    chain: Chain::ShimFrames { current_frame: word(72) },
     frame: FrameFields {
         code: word(0),
         is_code_tagged: true,

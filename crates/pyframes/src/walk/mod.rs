@@ -36,9 +36,7 @@ pub(crate) fn root_fields(chain: &Chain) -> [Field; 2] {
         Chain::EntryFrames { cframe, .. } | Chain::ShimFramesBehindCFrame { cframe, .. } => {
             [*cframe, *cframe]
         }
-        Chain::ShimFrames { current_frame, base_frame } => {
-            [*current_frame, base_frame.unwrap_or(*current_frame)]
-        }
+        Chain::ShimFrames { current_frame } => [*current_frame, *current_frame],
     }
 }
 
@@ -90,12 +88,9 @@ impl Walk<'_, '_> {
             Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
                 let cframe = thread.get(cframe)?;
                 let cframe = self.reader.objects.source.record(cframe, &[current_frame])?;
-                self.shim_frames(cframe.get(current_frame)?, 0)
+                self.shim_frames(cframe.get(current_frame)?)
             }
-            Chain::ShimFrames { current_frame, base_frame } => {
-                let end = base_frame.map_or(Ok(0), |field| thread.get(field))?;
-                self.shim_frames(thread.get(current_frame)?, end)
-            }
+            Chain::ShimFrames { current_frame } => self.shim_frames(thread.get(current_frame)?),
         }
     }
 

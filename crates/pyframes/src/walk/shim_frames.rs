@@ -1,8 +1,8 @@
 //! CPython 3.12 and later: a shim frame on the C stack is the `previous` of the oldest frame
 //! of each native activation. Shims are no frames of the program; their address is the anchor.
 //!
-//! From 3.15 on the chain ends in a shim that is part of the thread state
-//! (`_PyThreadStateImpl.base_frame`), before that in a null pointer.
+//! From 3.15 on the last frame of the chain is a shim in the thread state, behind the oldest one
+//! on the stack (`_PyThreadStateImpl.base_frame`): it runs no frame, so it is nobody's anchor.
 
 use lastwords_format::streams::python::FrameOwner;
 
@@ -14,13 +14,12 @@ use crate::source::Fault;
 const LOOK_AHEAD: usize = 16;
 
 impl Walk<'_, '_> {
-    /// Walks from `newest` to the frame at `end`, which is none of the program.
-    pub(super) fn shim_frames(&mut self, newest: u64, end: u64) -> Result<(), Fault> {
+    pub(super) fn shim_frames(&mut self, newest: u64) -> Result<(), Fault> {
         let mut address = newest;
         let mut group_start = 0_usize;
         // Whether the frame visited last was added: only then can it be the entry frame.
         let mut is_last_added = false;
-        while address != 0 && address != end {
+        while address != 0 {
             let raw = self.visit(address)?;
             if raw.owner == FrameOwner::CStack {
                 self.close_group(group_start, raw.address, is_last_added);

@@ -13,7 +13,7 @@ mod interpreters;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -44,8 +44,16 @@ struct Starting {
 
 impl Starting {
     fn new(interpreter: &Interpreter, script_name: &str, arguments: &[&str]) -> Self {
-        let mut child = interpreter
-            .command()
+        Self::call(interpreter.command(), interpreter, script_name, arguments)
+    }
+
+    fn call(
+        mut command: Command,
+        interpreter: &Interpreter,
+        script_name: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let mut child = command
             .arg(interpreter.place(&script(script_name)))
             .args(arguments)
             .stdout(Stdio::piped())
@@ -162,6 +170,19 @@ impl Victim {
             Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
         });
         ranges.into_iter().find(|range| range.contains(&address))
+    }
+}
+
+impl Victim {
+    /// As `start`, with the GIL that a build without one can have (`PYTHON_GIL=1`).
+    pub fn start_with_gil(
+        interpreter: &Interpreter,
+        script_name: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let mut command = interpreter.command();
+        command.env("PYTHON_GIL", "1");
+        Starting::call(command, interpreter, script_name, arguments).finish()
     }
 }
 
