@@ -98,6 +98,7 @@ pub(crate) fn merge_threads(
         };
         let frames = merged_frames(native, stack, on_thread, is_plumbing);
         thread.insert("native_frames".into(), stack.total.into());
+        thread.insert("is_whole".into(), stack.is_whole.into());
         thread.insert("frame_count".into(), frames.len().into());
         thread.insert("frames".into(), Value::Array(frames));
         thread.insert("python".into(), on_thread.to_json());

@@ -10,6 +10,7 @@ use minidump::{
 use minidump_unwind::{FrameTrust, StackFrame};
 
 use crate::interpreter;
+use crate::merge::NativeSpan;
 use crate::python::ByThread;
 use crate::resync::{Verdict, check, distances, most_common};
 use crate::stack::Stack;
@@ -28,7 +29,7 @@ impl<'a> Stacks<'a> {
     pub(crate) fn check_all(&mut self, stacks: &mut [Stack], python: &ByThread<'_>) {
         for (stack, on_thread) in stacks.iter_mut().zip(&python.threads) {
             stack.anchors = on_thread.anchors();
-            if stack.anchors.iter().all(Option::is_none) {
+            if stack.anchors.iter().all(Option::is_none) || is_shifted(stack) {
                 stack.anchors = anchors_by_order(stack, stack.anchors.len());
             }
         }
@@ -60,7 +61,8 @@ impl<'a> Stacks<'a> {
                 Verdict::Wrong { keep, anchor } => (keep, anchor),
                 Verdict::Right { confirmed } => {
                     let oldest = stack.frames.last();
-                    let is_ended = oldest.is_some_and(|frame| self.walker.is_outermost(frame));
+                    let is_ended = oldest.and_then(|frame| self.walker.is_outermost(frame));
+                    let is_ended = is_ended == Some(true);
                     return stack.doubt(confirmed, is_ended);
                 }
             };
@@ -178,9 +180,25 @@ struct Restart<'f> {
     evaluation: &'f StackFrame,
 }
 
-/// Anchors for an interpreter that has none (CPython 3.9): there every evaluation frame runs one
-/// Python frame, so they belong together in their order, if there are as many of the one as of the
-/// other.
+/// Whether anchors lie in frames that evaluate nothing. On CPython 3.10, greenlets begin with a
+/// `CFrame` that runs no frame, so each Python frame got its neighbour's anchor.
+fn is_shifted(stack: &Stack) -> bool {
+    // What is left out may be the evaluation frames.
+    if stack.omitted.is_some() {
+        return false;
+    }
+    let exact = stack.spans.iter().zip(stack.spans.iter().skip(1));
+    let exact = exact.take_while(|(span, caller)| span.is_exact && caller.is_exact);
+    let others = exact.filter(|(span, _)| !span.is_evaluation).map(|(span, _)| span);
+    let holds = |span: &NativeSpan, anchor: u64| {
+        span.sp <= anchor && span.cfa.is_some_and(|cfa| anchor < cfa)
+    };
+    others.into_iter().any(|span| stack.anchors.iter().flatten().any(|a| holds(span, *a)))
+}
+
+/// Anchors for an interpreter that has none (CPython 3.9), or wrong ones (3.10): there every
+/// evaluation frame runs one Python frame, so they belong together in their order, if there are as
+/// many of the one as of the other. Otherwise no place is known.
 fn anchors_by_order(stack: &Stack, python_frames: usize) -> Vec<Option<u64>> {
     let named = stack.spans.iter().zip(&stack.frame_of_span).filter(|(_, frame)| {
         let frame = frame.and_then(|index| stack.frames.get(index));

@@ -16,6 +16,9 @@ pub(crate) struct Stack {
     pub(crate) spans: Vec<NativeSpan>,
     /// The anchor of each Python frame.
     pub(crate) anchors: Vec<Option<u64>>,
+    /// Whether the oldest frame is the first function of the thread, by its own rule; `None` =
+    /// there is no rule that could tell.
+    pub(crate) is_whole: Option<bool>,
     /// Native frames walked, kept or not.
     pub(crate) total: usize,
     /// Frames left out, and the index in `frames` of the first frame behind them.

@@ -1,5 +1,6 @@
 //! The stack of every thread: native frames within limits, and the plan of the merge.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use minidump::{MinidumpContext, MinidumpThread, UnifiedMemory};
@@ -18,6 +19,8 @@ use crate::walk::Walker;
 const MAX_TOTAL_FRAMES: usize = 32_768;
 /// Stacks of one thread: its own, and those of signal handlers within handlers.
 const MAX_STACKS: usize = 8;
+/// Addresses below are no code (`vm.mmap_min_addr`); minidump-unwind takes them for the end.
+const NO_CODE: u64 = 4096;
 
 /// What all threads share.
 pub(crate) struct Stacks<'a> {
@@ -54,6 +57,9 @@ impl<'a> Stacks<'a> {
             }
         }
         self.check_all(&mut stacks, python);
+        for stack in &mut stacks {
+            stack.is_whole = stack.frames.last().and_then(|frame| self.walker.is_outermost(frame));
+        }
         stacks
     }
 
@@ -107,8 +113,11 @@ impl<'a> Stacks<'a> {
             };
             let next = if memory.as_ref().is_some_and(holds) {
                 let interrupted = memory.as_ref().and_then(|m| self.walker.interrupted(last, m));
-                // The same stack, or one above: the walk would have gone on by itself.
-                interrupted.filter(|first| first.context.get_stack_pointer() <= here)
+                // The walk would have gone on by itself on a stack above, but not from a call of
+                // an address at which nothing can be.
+                interrupted.filter(|first| {
+                    first.context.get_stack_pointer() <= here || first.instruction < NO_CODE
+                })
             } else {
                 Some(last.clone()).filter(|last| is_exact(last.trust))
             };
@@ -121,10 +130,10 @@ impl<'a> Stacks<'a> {
             {
                 return;
             }
-            if pointer == here {
-                stack.drop_last();
-            } else {
-                stack.leave();
+            match pointer.cmp(&here) {
+                Ordering::Equal => stack.drop_last(),
+                Ordering::Less => stack.leave(),
+                Ordering::Greater => {}
             }
             self.walk_into(stack, first, memory, place);
         }

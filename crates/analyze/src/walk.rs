@@ -175,10 +175,9 @@ impl<'a> Walker<'a> {
         is_met
     }
 
-    /// Whether a frame is the oldest of its stack, by its own rule.
-    pub(crate) fn is_outermost(&self, frame: &StackFrame) -> bool {
-        let module = self.module_at(frame.instruction);
-        module.is_some_and(|module| self.provider.is_outermost(module, frame.instruction))
+    /// Whether a frame is the oldest of its stack, by its own rule; `None` when none is known.
+    pub(crate) fn is_outermost(&self, frame: &StackFrame) -> Option<bool> {
+        self.provider.is_outermost(self.module_at(frame.instruction)?, frame.instruction)
     }
 
     /// Walks from `first`, whose context holds at least the instruction and stack pointers.

@@ -89,6 +89,7 @@ pub(crate) struct Thread {
     pub(crate) thread_id: Option<u64>,
     pub(crate) thread_name: Option<String>,
     pub(crate) frames: Vec<Frame>,
+    pub(crate) is_whole: Option<bool>,
     pub(crate) python: Option<PythonThread>,
 }
 

@@ -130,11 +130,11 @@ impl Provider {
         interrupted(&rules, registers, &Callee { instruction: address, register, read })
     }
 
-    /// Whether the frame that runs at `address` is the oldest of its stack, by its own rule.
-    pub fn is_outermost(&self, module: &dyn Module, address: u64) -> bool {
-        let loaded = self.load(module);
-        let rules = loaded.rules(module, address);
-        rules.is_some_and(|(rules, _)| row::is_outermost(&rules))
+    /// Whether the frame that runs at `address` is the oldest of its stack, by its own rule;
+    /// `None` when no rule is known.
+    pub fn is_outermost(&self, module: &dyn Module, address: u64) -> Option<bool> {
+        let rules = self.load(module).rules(module, address);
+        rules.map(|(rules, _)| row::is_outermost(&rules))
     }
 
     fn load(&self, module: &dyn Module) -> Arc<LoadedModule> {

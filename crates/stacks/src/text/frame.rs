@@ -16,6 +16,13 @@ pub(super) struct Item {
     pub(super) lines: Vec<String>,
 }
 
+impl Item {
+    /// A line that is no call.
+    pub(super) fn remark(line: String) -> Self {
+        Self { key: line.clone(), lines: vec![line] }
+    }
+}
+
 /// Languages by the ending of their files; headers named `.h` are of C or C++.
 const LANGUAGES: &[(&str, &str)] = &[
     ("c", "C"),
@@ -59,8 +66,7 @@ pub(super) fn items(frame: &Frame, look: &Look) -> Vec<Item> {
 }
 
 fn omitted(count: u64) -> Item {
-    let text = format!("  … {count} frames are left out here");
-    Item { key: text.clone(), lines: vec![text] }
+    Item::remark(format!("  … {count} frames are left out here"))
 }
 
 fn unknown(gap: &UnknownFrames, look: &Look) -> Item {
@@ -71,7 +77,7 @@ fn unknown(gap: &UnknownFrames, look: &Look) -> Item {
     };
     let extent = gap.stack_bytes.map(|bytes| format!(", {bytes} bytes of stack"));
     let text = format!("  … {count}{}", extent.unwrap_or_default());
-    Item { key: text.clone(), lines: vec![look.paint.warning(&text)] }
+    Item::remark(look.paint.warning(&text))
 }
 
 /// `File "/app/worker.py", line 88, in Worker.run`.

@@ -102,6 +102,18 @@ fn what_is_not_sure_says_so() {
 }
 
 #[test]
+fn a_stack_that_was_cut_says_so_at_its_oldest_end() {
+    let mut document = with_frames(&[native("leaf")]);
+    for (is_whole, lines) in [(json!(true), 1), (json!(null), 1), (json!(false), 2)] {
+        document["threads"][0]["is_whole"] = is_whole;
+        let shown = page_of(&document, &Look::plain(false, false));
+        assert_eq!(shown[3..].len(), lines, "{shown:?}");
+    }
+    let shown = page_of(&document, &Look::plain(false, false));
+    assert_eq!(shown[3], "  … older native frames are not known");
+}
+
+#[test]
 fn plumbing_and_recursion_are_folded_and_all_unfolds_them() {
     let mut plumbing = native("cfunction_call");
     plumbing["plumbing"] = json!(true);

@@ -10,7 +10,11 @@ use crate::document::{Exception, Frame, Thread};
 pub(super) fn thread(thread: &Thread, has_crashed: bool, look: &Look) -> String {
     let mut out = title(thread, has_crashed, look);
     let shown = thread.frames.iter().filter(|frame| is_shown(frame, look));
-    out.push_str(&stack(shown.flat_map(|frame| items(frame, look)).collect(), look));
+    let mut items: Vec<Item> = shown.flat_map(|frame| items(frame, look)).collect();
+    if look.is_native && thread.is_whole == Some(false) {
+        items.push(Item::remark(look.paint.warning("  … older native frames are not known")));
+    }
+    out.push_str(&stack(items, look));
     let folded = thread.frames.iter().filter(|frame| is_folded(frame, look)).count();
     if folded > 0 {
         let frames = super::counted(folded, "frame");
@@ -61,7 +65,7 @@ pub(super) fn stack(mut items: Vec<Item>, look: &Look) -> String {
                 length => format!("these {length} frames"),
             };
             let note = format!("  [{what} repeated {more} more times: --all]");
-            add(&[Item { key: String::new(), lines: vec![look.paint.faint(&note)] }]);
+            add(&[Item::remark(look.paint.faint(&note))]);
         }
     }
     out
