@@ -107,8 +107,7 @@ fn read_copy(objects: &mut Objects<'_>, array: u64, index: i32) -> Result<u64, F
         return Err(no_entry(index));
     }
     let entry = Field { offset: index.saturating_add(1).saturating_mul(8), width: 8 };
-    let start = objects.source.record(array, &[entry])?.get(entry)?;
-    if start == 0 { Err(no_entry(index)) } else { Ok(start) }
+    objects.source.record(array, &[entry])?.get(entry)
 }
 
 impl Code {
