@@ -111,3 +111,55 @@ impl SourceWalk {
         self.problems.push(SourceProblem { path: path.to_owned(), message: message.to_owned() });
     }
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)] // helpers of tests
+mod tests {
+    use super::*;
+
+    fn fingerprint(folder: &Path) -> Option<u64> {
+        let mut walk = SourceWalk::new();
+        walk.visit_all(&[folder.to_owned()], &mut |_| true);
+        walk.fingerprint()
+    }
+
+    #[test]
+    fn each_change_below_a_folder_changes_the_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("symbols");
+        let (file, link) = (folder.join("deep/a"), folder.join("link"));
+        std::fs::create_dir_all(folder.join("deep")).unwrap();
+        std::fs::write(dir.path().join("target"), "1").unwrap();
+        let changes: [&dyn Fn(); 6] = [
+            &|| (),
+            &|| std::fs::write(&file, "1").unwrap(),
+            &|| std::fs::write(&file, "2").unwrap(),
+            &|| std::os::unix::fs::symlink(dir.path().join("target"), &link).unwrap(),
+            &|| std::fs::write(dir.path().join("target"), "2").unwrap(),
+            &|| std::fs::rename(&file, folder.join("deep/b")).unwrap(),
+        ];
+        let mut seen = Vec::new();
+        for change in changes {
+            change();
+            lastwords_synth::settle(dir.path());
+            let now = fingerprint(&folder).unwrap();
+            assert_eq!(fingerprint(&folder), Some(now));
+            assert!(!seen.contains(&now), "change {}", seen.len());
+            seen.push(now);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_has_just_changed_has_no_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        // On a slow machine the walk may begin too late.
+        loop {
+            std::fs::write(dir.path().join("a"), "1").unwrap();
+            if fingerprint(dir.path()).is_none() {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "it has one every time");
+        }
+    }
+}
