@@ -39,20 +39,69 @@ pub(crate) struct Source<'m> {
     memory: &'m dyn Memory,
     reads_left: usize,
     bytes_left: usize,
+    moved: Option<Moved>,
+}
+
+/// Memory that stands elsewhere for the moment: a part of a stack that was copied away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub from: u64,
+    pub size: u64,
+    pub to: u64,
+}
+
+impl Moved {
+    /// Where the `length` bytes at `address` stand.
+    fn place(&self, address: u64, length: usize) -> u64 {
+        let offset = address.wrapping_sub(self.from);
+        let end = offset.checked_add(u64::try_from(length).unwrap_or(u64::MAX));
+        match end {
+            Some(end) if end <= self.size => self.to.wrapping_add(offset),
+            _ => address,
+        }
+    }
 }
 
 impl<'m> Source<'m> {
     pub fn new(memory: &'m dyn Memory, limits: &Limits) -> Self {
-        Self { memory, reads_left: limits.max_reads, bytes_left: limits.max_bytes }
+        let (reads_left, bytes_left) = (limits.max_reads, limits.max_bytes);
+        Self { memory, reads_left, bytes_left, moved: None }
     }
 
     /// `length` bytes at `address`.
     pub fn bytes(&mut self, address: u64, length: usize) -> Result<Vec<u8>, Fault> {
+        let mut buffer = self.buffer(length)?;
+        self.memory.read(self.place(address, length), &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// As [`Source::bytes`], for what the program computes with: no evidence is kept of it.
+    pub fn unrecorded(&mut self, address: u64, length: usize) -> Result<Vec<u8>, Fault> {
+        let mut buffer = self.buffer(length)?;
+        self.memory.read_unrecorded(self.place(address, length), &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// Keeps `length` bytes at `address`, which were read unrecorded, as evidence.
+    pub fn record_read(&self, address: u64, length: usize) {
+        let address = self.place(address, length);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        self.memory.record(address..address.saturating_add(length));
+    }
+
+    /// From now on a part of memory is read elsewhere; `None` = no part.
+    pub fn set_moved(&mut self, moved: Option<Moved>) {
+        self.moved = moved;
+    }
+
+    fn place(&self, address: u64, length: usize) -> u64 {
+        self.moved.map_or(address, |moved| moved.place(address, length))
+    }
+
+    fn buffer(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
         self.reads_left = self.reads_left.checked_sub(1).ok_or(Fault::Limit("max_reads"))?;
         self.spend(length)?;
-        let mut buffer = vec![0; length];
-        self.memory.read(address, &mut buffer)?;
-        Ok(buffer)
+        Ok(vec![0; length])
     }
 
     /// Takes `length` bytes of work from the budget.
@@ -62,7 +111,8 @@ impl<'m> Source<'m> {
     }
 
     /// At least `needed` bytes, and up to `wanted` if they lie in the page where the needed
-    /// ones end: saves the second read for small objects of unknown size.
+    /// ones end: saves the second read for small objects of unknown size. What lies behind an
+    /// object may be anything, so no evidence is kept: the caller tells which bytes it used.
     pub fn bytes_ahead(
         &mut self,
         address: u64,
@@ -72,11 +122,23 @@ impl<'m> Source<'m> {
         let needed_end = address.saturating_add(u64::try_from(needed).unwrap_or(u64::MAX));
         let to_page_end = PAGE_SIZE.saturating_sub(needed_end % PAGE_SIZE) % PAGE_SIZE;
         let room = usize::try_from(to_page_end).unwrap_or(0);
-        self.bytes(address, needed.saturating_add(room).min(wanted.max(needed)))
+        let ahead = needed.saturating_add(room).min(wanted.max(needed));
+        match self.unrecorded(address, ahead) {
+            // Where evidence is read again, what lies behind the object is not there.
+            Err(Fault::Memory(_)) if ahead > needed => self.unrecorded(address, needed),
+            read => read,
+        }
     }
 
     /// The structure at `base`, as far as `fields` reach, in one read.
     pub fn record(&mut self, base: u64, fields: &[Field]) -> Result<Record, Fault> {
+        let record = self.record_unrecorded(base, fields)?;
+        self.record_read(base.saturating_add(record.first), record.bytes.len());
+        Ok(record)
+    }
+
+    /// As [`Source::record`], for values: no evidence is kept of them.
+    pub fn record_unrecorded(&mut self, base: u64, fields: &[Field]) -> Result<Record, Fault> {
         if base == 0 || !base.is_multiple_of(8) {
             return Err(Fault::Implausible {
                 what: "a pointer to a structure",
@@ -88,7 +150,7 @@ impl<'m> Source<'m> {
         let first = fields.iter().map(|field| field.offset).min().unwrap_or(0);
         let end = fields.iter().map(|field| field.offset.saturating_add(field.width)).max();
         let length = usize::try_from(end.unwrap_or(0).saturating_sub(first)).unwrap_or(usize::MAX);
-        let bytes = self.bytes(base.saturating_add(first), length)?;
+        let bytes = self.unrecorded(base.saturating_add(first), length)?;
         Ok(Record { base, first, bytes })
     }
 
@@ -100,6 +162,7 @@ impl<'m> Source<'m> {
             let at = address.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
             let piece = self.bytes_ahead(at, 1, STEP)?;
             let end = piece.iter().position(|byte| *byte == 0);
+            self.record_read(at, end.map_or(piece.len(), |end| end.saturating_add(1)));
             text.extend_from_slice(piece.get(..end.unwrap_or(piece.len())).unwrap_or_default());
             if end.is_some() {
                 break;
@@ -133,6 +196,12 @@ impl Record {
             expected: "one of those that were read",
         })?;
         Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    /// A field of 1 byte as a signed number.
+    pub fn get_i8(&self, field: Field) -> Result<i8, Fault> {
+        let low = self.get(field)? & u64::from(u8::MAX);
+        Ok(u8::try_from(low).unwrap_or(0).cast_signed())
     }
 
     /// A field of 4 bytes as a signed number.

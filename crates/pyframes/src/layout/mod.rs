@@ -17,6 +17,7 @@ mod v3_10;
 mod v3_11;
 mod v3_12;
 mod v3_13;
+pub(crate) mod values;
 
 use crate::error::{Error, SoftError};
 use crate::source::Source;
