@@ -43,6 +43,8 @@ mod dwarf_tests;
 use super::{Field, byte, int, word};
 use crate::source::{Fault, Source};
 
+/// What a pointer points to.
+pub(crate) const WORD: Field = word(0);
 pub(crate) const SIZE: Field = word(16);
 pub(crate) const LIST_ITEMS: Field = word(24);
 pub(crate) const SET_USED: Field = word(24);
