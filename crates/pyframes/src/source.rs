@@ -70,6 +70,9 @@ impl<'m> Source<'m> {
 
     /// `length` bytes at `address`.
     pub fn bytes(&mut self, address: u64, length: usize) -> Result<Vec<u8>, Fault> {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
         let mut buffer = self.buffer(length)?;
         self.memory.read(self.place(address, length), &mut buffer)?;
         Ok(buffer)
@@ -77,6 +80,9 @@ impl<'m> Source<'m> {
 
     /// As [`Source::bytes`], for what the program computes with: no evidence is kept of it.
     pub fn unrecorded(&mut self, address: u64, length: usize) -> Result<Vec<u8>, Fault> {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
         let mut buffer = self.buffer(length)?;
         self.memory.read_unrecorded(self.place(address, length), &mut buffer)?;
         Ok(buffer)

@@ -9,12 +9,15 @@
     clippy::panic
 )]
 
+#[path = "support/packages.rs"]
+mod packages;
 mod support;
 
 use std::sync::OnceLock;
 
 use lastwords_pyframes::{
-    DetailsOptions, FrameLocals, LocalsLimits, Outcome, PythonDetails, ThreadDetails,
+    DetailsOptions, FrameLocals, Limits, LocalsLimits, Memory as _, Outcome, PythonDetails,
+    RecordingMemory, ThreadDetails, read_python_with_details,
 };
 use serde_json::{Value, json};
 use support::{Interpreter, Victim};
@@ -185,6 +188,56 @@ fn secrets_are_left_out_wherever_they_stand() {
         let leaked = text.match_indices("hunter2").map(|(at, _)| &text[at - 60..at + 20]);
         assert_eq!(leaked.collect::<Vec<_>>(), [""; 0], "{interpreter:?}");
     });
+}
+
+#[test]
+fn nothing_that_the_program_computes_with_becomes_evidence() {
+    for (interpreter, victim) in victims() {
+        let memory = victim.memory();
+        let recording = RecordingMemory::new(&memory, 64 << 20, 100_000);
+        let (limits, options) = (Limits::default(), with_locals());
+        read_python_with_details(&recording, &victim.target, &limits, &options).expect("readable");
+        assert!(!recording.is_cut() && recording.total_bytes() > 10_000);
+        let mut evidence = Vec::new();
+        for range in recording.ranges() {
+            let mut bytes = vec![0; usize::try_from(range.end - range.start).expect("it fits")];
+            memory.read(range.start, &mut bytes).expect("it was read before");
+            evidence.extend(bytes);
+        }
+        let holds = |text: &str| evidence.windows(text.len()).any(|at| at == text.as_bytes());
+        // Secrets; a variable; the text of an exception. Names of code stay.
+        for text in ["hunter2", "it's \"so\"", "/nonexistent/gr"] {
+            assert!(!holds(text), "{interpreter:?} {text}");
+        }
+        assert!(holds("call_secrets"), "{interpreter:?}");
+    }
+}
+
+#[test]
+fn arrays_are_shown_by_shape_and_type() {
+    for interpreter in support::interpreters() {
+        // numpy 1 and 2 differ inside; they are large, so one of each is enough.
+        let versions: &[&str] = match interpreter.minor() {
+            11 => &["numpy==1.26.4"],
+            13 => &["numpy"],
+            _ => &[],
+        };
+        for version in versions {
+            let Some(packages) = packages::install(&interpreter, &[version]) else { continue };
+            let script = "details_victim.py";
+            let victim = Victim::start_script(&interpreter, script, Some(&packages));
+            let outcome = victim.read_details(&with_locals());
+            let found = locals(&victim, &outcome, "arrays", "arrays");
+            let values: serde_json::Map<String, Value> = found
+                .variables
+                .iter()
+                .filter(|variable| variable.name != "numpy")
+                .map(|variable| (variable.name.clone(), json!(variable.value)))
+                .collect();
+            let place = format!("{interpreter:?} {version}");
+            assert_eq!(Value::Object(values), victim.truth["arrays"], "{place}");
+        }
+    }
 }
 
 #[test]

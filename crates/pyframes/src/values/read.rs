@@ -65,39 +65,23 @@ pub(crate) fn read(
 impl Reader<'_> {
     fn details(&mut self, options: &DetailsOptions, stream: &PythonStream) -> PythonDetails {
         let secrets = Secrets::new(&options.secret_names);
-        let mut details = PythonDetails::default();
-        let mut names: HashMap<u64, HashMap<u64, String>> = HashMap::new();
         let interpreters = self.interpreters(stream);
-        for (tstate, interpreter) in &interpreters {
-            if !names.contains_key(&interpreter.address) {
-                let found = self.thread_names(interpreter, options.max_text);
-                names.insert(interpreter.address, found);
-            }
-            let Some(thread) = stream.threads.iter().find(|t| t.tstate == *tstate) else {
-                continue;
-            };
-            let (pending, handled) = self.thread_exceptions(*tstate, options, &secrets);
-            let of_interpreter = names.get(&interpreter.address);
-            let name = of_interpreter.and_then(|names| names.get(&thread.thread_id)).cloned();
-            let generators = self.generators_of(&thread.frames);
-            let found = ThreadDetails { tstate: *tstate, name, pending, handled, generators };
-            if found != (ThreadDetails { tstate: *tstate, ..ThreadDetails::default() }) {
-                details.threads.push(found);
-            }
-        }
+        let mut details = PythonDetails {
+            threads: self.threads(&interpreters, stream, options, &secrets),
+            ..PythonDetails::default()
+        };
         let unique = unique(&interpreters);
         for interpreter in &unique {
-            let threads: Vec<u64> = interpreters
+            let of_interpreter = interpreters
                 .iter()
                 .filter(|(_, other)| other.address == interpreter.address)
-                .map(|(tstate, _)| *tstate)
-                .collect();
+                .map(|(tstate, _)| *tstate);
+            let threads: Vec<u64> = of_interpreter.collect();
             let tasks = self.tasks(interpreter, &threads, stream, options, &details.tasks);
             details.tasks.extend(tasks);
         }
         for interpreter in unique.iter().filter(|interpreter| interpreter.has_greenlets) {
-            let found = self.greenlets(interpreter, options);
-            details.greenlets.extend(found);
+            details.greenlets.extend(self.greenlets(interpreter, options));
         }
         if let Some(limits) = &options.locals {
             let mut locals = LocalsReader::new(self, limits, &secrets);
@@ -106,6 +90,34 @@ impl Reader<'_> {
             details.locals = locals.into_frames();
         }
         details
+    }
+
+    /// The threads of which something is known.
+    fn threads(
+        &mut self,
+        interpreters: &[(u64, Interpreter)],
+        stream: &PythonStream,
+        options: &DetailsOptions,
+        secrets: &Secrets,
+    ) -> Vec<ThreadDetails> {
+        let mut names: HashMap<u64, HashMap<u64, String>> = HashMap::new();
+        let mut threads = Vec::new();
+        for (tstate, interpreter) in interpreters {
+            let names = names
+                .entry(interpreter.address)
+                .or_insert_with(|| self.thread_names(interpreter, options.max_text));
+            let Some(thread) = stream.threads.iter().find(|t| t.tstate == *tstate) else {
+                continue;
+            };
+            let (pending, handled) = self.thread_exceptions(*tstate, options, secrets);
+            let name = names.get(&thread.thread_id).cloned();
+            let generators = self.generators_of(&thread.frames);
+            let found = ThreadDetails { tstate: *tstate, name, pending, handled, generators };
+            if found != (ThreadDetails { tstate: *tstate, ..ThreadDetails::default() }) {
+                threads.push(found);
+            }
+        }
+        threads
     }
 
     /// The interpreter of each thread state.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use super::Interpreter;
+use crate::support::Interpreter;
 
 /// Installs `packages` (as pip takes them) for the interpreter; `None`, said aloud, when they
 /// cannot be had. Only wheels, so nothing is built.
