@@ -108,9 +108,8 @@ impl Details {
             .collect();
         let thread_of = |task: &Value| {
             let tstate = address(task, "running_on")?;
-            let is_it =
-                |state: &&lastwords_format::streams::python::PythonThread| state.tstate == tstate;
-            by_thread.threads.iter().position(|thread| thread.states.iter().any(|s| is_it(&s)))
+            let runs_it = |thread: &OnThread<'_>| thread.states.iter().any(|s| s.tstate == tstate);
+            by_thread.threads.iter().position(runs_it)
         };
         let tasks = std::mem::take(&mut self.tasks);
         let told = tasks.iter().map(|task| task_json(task, thread_of(task), &indices));

@@ -215,7 +215,7 @@ def values(argument, /, captured, *rest, keyword=None, **others):
     gigantic_power = 10**1000
     floats = [0.1, -0.0, 1e100, 1e-7, float("inf"), float("nan"), 123456789.0, 5e-324]
     imaginary, number = 2j, complex(1, -2.5)
-    text, quotes, quotes_both = "größe 計算 😀\n\t\\\x01", "it's", "it's \"so\""
+    text, quotes, quotes_both = "größe 計算 😀\n\t\\\x01", "it's", 'it\'s "so"'
     long_text, empty_text = "l" * 1000, ""
     wide_long_text = "計" * 1000
     raw, raw_array, raw_long = b"\x00'abc\xff", bytearray(b"xyz"), b"r" * 1000
@@ -483,7 +483,11 @@ async def run_tasks():
     awaiting = [start(awaits(awaited), f"awaits {n}") for n in range(2)]
     nested = start(wait_for(gather(awaiting[0])), "nested")
     old = start(over_old_style(future()), "old")
-    done, failed, cancelled = start(quick(), "done"), start(fails(), "failed"), start(leaf(future()), "c")
+    done, failed, cancelled = (
+        start(quick(), "done"),
+        start(fails(), "failed"),
+        start(leaf(future()), "c"),
+    )
     grouping = start(group(future()), "group") if VERSION >= (3, 11) else None
     for _ in range(5):
         await asyncio.sleep(0)
@@ -506,12 +510,13 @@ async def run_tasks():
         task_truth(shielded, [shielding]), task_truth(awaited, awaiting),
         task_truth(awaiting[0], inner or [nested]), task_truth(nested),
     ]  # fmt: skip
-    line = produce.__code__.co_firstlineno
-    chain = coroutine_chain(generating.get_coro())
-    tasks.append(task_truth(generating, chain=[
-        ["leaf", leaf.__code__.co_firstlineno + 1, 0], ["middle", middle.__code__.co_firstlineno + 1, 0],
-        ["produce", line + 2, 0], *chain,
-    ]))  # fmt: skip
+    # What an asynchronous generator awaits is no attribute of what awaits the generator.
+    inner_chain = [
+        [function.__qualname__, function.__code__.co_firstlineno + offset, 0]
+        for function, offset in ((leaf, 1), (middle, 1), (produce, 2))
+    ]
+    chain = inner_chain + coroutine_chain(generating.get_coro())
+    tasks.append(task_truth(generating, chain=chain))
     if grouping is not None:
         in_group = next(task for task in asyncio.all_tasks() if task.get_name() == "in group")
         tasks += [task_truth(in_group, [grouping]), task_truth(grouping)]
