@@ -32,9 +32,9 @@ pub struct DetailsOptions {
     pub max_greenlets: usize,
     /// Objects of the garbage collector that are looked at to find greenlets.
     pub max_collected_objects: usize,
-    /// Reads from the target.
+    /// Objects, and parts of them, that are looked at.
     pub max_reads: usize,
-    /// Bytes read from the target.
+    /// Bytes read from the target, whole pages each time, and looked at.
     pub max_bytes: usize,
 }
 
@@ -50,8 +50,8 @@ impl Default for DetailsOptions {
             max_chain_frames: 64,
             max_greenlets: 1_000,
             max_collected_objects: 200_000,
-            max_reads: 200_000,
-            max_bytes: 32 * 1024 * 1024,
+            max_reads: 1_000_000,
+            max_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -18,6 +18,7 @@ mod layout;
 pub mod lines;
 mod memory;
 mod objects;
+mod pages;
 mod recording;
 mod secrets;
 mod soft_errors;

@@ -6,6 +6,7 @@ use crate::Limits;
 use crate::error::Error;
 use crate::layout::Field;
 use crate::memory::{Memory, MemoryError};
+use crate::pages::Pages;
 
 /// Reads never cross more pages than they must, so one that begins in a mapped page and ends
 /// in the same one cannot fail for the length alone. 4 KiB is the smallest page there is.
@@ -40,6 +41,7 @@ pub(crate) struct Source<'m> {
     reads_left: usize,
     bytes_left: usize,
     moved: Option<Moved>,
+    pages: Option<Pages>,
 }
 
 /// Memory that stands elsewhere for the moment: a part of a stack that was copied away.
@@ -62,20 +64,43 @@ impl Moved {
     }
 }
 
+/// A part of the budget.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    reads: usize,
+    bytes: usize,
+}
+
 impl<'m> Source<'m> {
     pub fn new(memory: &'m dyn Memory, limits: &Limits) -> Self {
         let (reads_left, bytes_left) = (limits.max_reads, limits.max_bytes);
-        Self { memory, reads_left, bytes_left, moved: None }
+        Self { memory, reads_left, bytes_left, moved: None, pages: None }
+    }
+
+    /// From now on reads whole pages, and each of them once. They cost the budget their size.
+    pub fn keep_pages(&mut self) {
+        self.pages = Some(Pages::default());
+    }
+
+    /// Takes half of what is left of the budget away, for what comes later.
+    pub fn reserve_half(&mut self) -> Reserve {
+        let reserve = Reserve { reads: self.reads_left / 2, bytes: self.bytes_left / 2 };
+        self.reads_left = self.reads_left.saturating_sub(reserve.reads);
+        self.bytes_left = self.bytes_left.saturating_sub(reserve.bytes);
+        reserve
+    }
+
+    /// Gives back what was taken away.
+    pub fn give_back(&mut self, reserve: &Reserve) {
+        self.reads_left = self.reads_left.saturating_add(reserve.reads);
+        self.bytes_left = self.bytes_left.saturating_add(reserve.bytes);
     }
 
     /// `length` bytes at `address`.
     pub fn bytes(&mut self, address: u64, length: usize) -> Result<Vec<u8>, Fault> {
-        if length == 0 {
-            return Ok(Vec::new());
-        }
-        let mut buffer = self.buffer(length)?;
-        self.memory.read(self.place(address, length), &mut buffer)?;
-        Ok(buffer)
+        let bytes = self.unrecorded(address, length)?;
+        self.record_read(address, length);
+        Ok(bytes)
     }
 
     /// As [`Source::bytes`], for what the program computes with: no evidence is kept of it.
@@ -83,8 +108,21 @@ impl<'m> Source<'m> {
         if length == 0 {
             return Ok(Vec::new());
         }
-        let mut buffer = self.buffer(length)?;
-        self.memory.read_unrecorded(self.place(address, length), &mut buffer)?;
+        self.reads_left = self.reads_left.checked_sub(1).ok_or(Fault::Limit("max_reads"))?;
+        self.spend(length)?;
+        let address = self.place(address, length);
+        if let Some(pages) = &mut self.pages {
+            let bytes_left = &mut self.bytes_left;
+            let spend = |size| {
+                *bytes_left = bytes_left.checked_sub(size).ok_or(Fault::Limit("max_bytes"))?;
+                Ok::<(), Fault>(())
+            };
+            if let Some(bytes) = pages.get(self.memory, address, length, spend)? {
+                return Ok(bytes);
+            }
+        }
+        let mut buffer = vec![0; length];
+        self.memory.read_unrecorded(address, &mut buffer)?;
         Ok(buffer)
     }
 
@@ -102,12 +140,6 @@ impl<'m> Source<'m> {
 
     fn place(&self, address: u64, length: usize) -> u64 {
         self.moved.map_or(address, |moved| moved.place(address, length))
-    }
-
-    fn buffer(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
-        self.reads_left = self.reads_left.checked_sub(1).ok_or(Fault::Limit("max_reads"))?;
-        self.spend(length)?;
-        Ok(vec![0; length])
     }
 
     /// Takes `length` bytes of work from the budget.

@@ -13,10 +13,11 @@
 mod packages;
 mod support;
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 use lastwords_pyframes::{
-    DetailsOptions, FrameLocals, Limits, LocalsLimits, Memory as _, Outcome, PythonDetails,
+    DetailsOptions, FrameLocals, Limits, LocalsLimits, Memory, MemoryError, Outcome, PythonDetails,
     RecordingMemory, ThreadDetails, read_python_with_details,
 };
 use serde_json::{Value, json};
@@ -300,4 +301,49 @@ fn details_survive_json() {
         assert!(empty.is_empty());
         assert_eq!(serde_json::to_string(&empty).expect("JSON"), "{}");
     });
+}
+
+/// Counts the reads that pass through it.
+struct Counting<'a> {
+    inner: &'a dyn Memory,
+    reads: Cell<usize>,
+    bytes: Cell<usize>,
+}
+
+impl Memory for Counting<'_> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        self.reads.set(self.reads.get() + 1);
+        self.bytes.set(self.bytes.get() + buffer.len());
+        self.inner.read(address, buffer)
+    }
+}
+
+#[test]
+fn details_cost_a_few_reads_for_each_thing() {
+    for (interpreter, victim) in victims() {
+        let memory = victim.memory();
+        for options in [DetailsOptions::default(), with_locals()] {
+            let counting = Counting { inner: &memory, reads: Cell::new(0), bytes: Cell::new(0) };
+            let started = support::thread_time();
+            let limits = Limits::default();
+            let outcome = read_python_with_details(&counting, &victim.target, &limits, &options)
+                .expect("readable");
+            let taken = support::thread_time() - started;
+            let frames = outcome.stream.threads.iter().map(|t| t.frames.len()).sum::<usize>();
+            let details = outcome.details;
+            let of_tasks = details.tasks.iter().map(|task| task.frames.len()).sum::<usize>();
+            let variables = details.locals.iter().map(|f| f.variables.len()).sum::<usize>();
+            let (reads, bytes) = (counting.reads.get(), counting.bytes.get());
+            println!(
+                "3.{}: {} threads, {frames} frames, {} tasks with {of_tasks} frames, {variables} \
+                 variables: {reads} reads, {bytes} bytes, {taken:?}",
+                interpreter.minor(),
+                outcome.stream.threads.len(),
+                details.tasks.len(),
+            );
+            let things = frames + of_tasks + 10 * details.tasks.len() + 10 * variables;
+            // Names of modules, types and code objects are read once each.
+            assert!(reads < 3_000 + 30 * things, "{reads} reads for {things}");
+        }
+    }
 }

@@ -30,11 +30,15 @@ fn options() -> DetailsOptions {
     DetailsOptions { locals: Some(LocalsLimits::default()), ..DetailsOptions::default() }
 }
 
-/// Records what is read unrecorded, too.
+/// Records what is read unrecorded, too. Whole pages cannot be read, so that only what is looked
+/// at is there to be damaged.
 struct Everything<'a>(&'a RecordingMemory<'a>);
 
 impl Memory for Everything<'_> {
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        if buffer.len() == 4096 && address.is_multiple_of(4096) {
+            return Err(MemoryError::new(address, buffer.len(), "a whole page"));
+        }
         self.0.read(address, buffer)
     }
 }

@@ -40,6 +40,7 @@ pub(crate) fn read(
 ) -> (PythonDetails, Vec<SoftError>) {
     let limits = Limits { max_reads: options.max_reads, max_bytes: options.max_bytes, ..*limits };
     let mut source = Source::new(memory, &limits);
+    source.keep_pages();
     let mut soft_errors = SoftErrors::new(limits.max_soft_errors);
     let (runtime, version) = (target.runtime_address, target.python_version);
     let values = match layout::values::choose(&mut source, runtime, version) {
@@ -80,9 +81,12 @@ impl Reader<'_> {
             let tasks = self.tasks(interpreter, &threads, stream, options, &details.tasks);
             details.tasks.extend(tasks);
         }
+        // Looking at all objects may take all that it gets.
+        let reserve = self.source().reserve_half();
         for interpreter in unique.iter().filter(|interpreter| interpreter.has_greenlets) {
             details.greenlets.extend(self.greenlets(interpreter, options));
         }
+        self.source().give_back(&reserve);
         if let Some(limits) = &options.locals {
             let mut locals = LocalsReader::new(self, limits, &secrets);
             locals.read_threads(stream, options.first_thread);

@@ -5,14 +5,12 @@ use std::rc::Rc;
 
 use super::NAMES;
 use crate::details::DetailsOptions;
+use crate::layout::Field;
 use crate::layout::values::{GC_GENERATIONS, GC_HEAD_SIZE, GC_NEXT};
 use crate::source::Fault;
+use crate::values::Reader;
 use crate::values::types::Type;
-use crate::values::{Reader, little_endian};
 
-const PAGE: u64 = 4096;
-/// Pages that are kept at a time: objects lie side by side, so lists come back to them.
-const MAX_PAGES: usize = 2_048;
 /// Low bits of a link are the collector's marks.
 const LINK_BITS: u64 = 3;
 /// Types of objects; more of them are not told apart, but not looked at either.
@@ -20,31 +18,6 @@ const MAX_TYPES: usize = 16_384;
 
 /// The type of a greenlet, and the one of the package that it is based on.
 pub(super) type Greenlet = (Rc<Type>, Rc<Type>);
-
-/// Pages of the target, read once.
-#[derive(Default)]
-struct Pages {
-    pages: HashMap<u64, Vec<u8>>,
-}
-
-impl Pages {
-    /// The word at a multiple of 8.
-    fn word(&mut self, reader: &mut Reader<'_>, address: u64) -> Result<u64, Fault> {
-        let offset = address % PAGE;
-        let page = address.saturating_sub(offset);
-        if !self.pages.contains_key(&page) {
-            if self.pages.len() >= MAX_PAGES {
-                self.pages.clear();
-            }
-            let size = usize::try_from(PAGE).unwrap_or(0);
-            let bytes = reader.source().unrecorded(page, size)?;
-            self.pages.insert(page, bytes);
-        }
-        let offset = usize::try_from(offset).unwrap_or(0);
-        let bytes = self.pages.get(&page).and_then(|page| page.get(offset..offset.checked_add(8)?));
-        Ok(bytes.map_or(0, little_endian))
-    }
-}
 
 impl Reader<'_> {
     /// The greenlets among the container objects of the interpreter.
@@ -54,7 +27,6 @@ impl Reader<'_> {
         options: &DetailsOptions,
     ) -> Vec<(u64, Greenlet)> {
         let mut search = Search {
-            pages: Pages::default(),
             types: HashMap::new(),
             met: HashSet::new(),
             found: Vec::new(),
@@ -72,7 +44,6 @@ impl Reader<'_> {
 }
 
 struct Search {
-    pages: Pages,
     /// Types met, and those of them that are greenlets.
     types: HashMap<u64, Option<Greenlet>>,
     met: HashSet<u64>,
@@ -83,27 +54,24 @@ struct Search {
 impl Search {
     fn list(&mut self, reader: &mut Reader<'_>, head: u64) -> Result<(), Fault> {
         let object_type = reader.frames.objects.layout.object_type.offset;
-        let mut node = self.next(reader, head)?;
+        let next = Field { offset: GC_NEXT, width: 8 };
+        let of = Field { offset: GC_HEAD_SIZE.saturating_add(object_type), width: 8 };
+        let mut node = reader.field(head, next)? & !LINK_BITS;
         while node != head && node != 0 {
             if self.met.len() >= self.max {
                 reader.note_limit("max_collected_objects");
                 break;
             }
-            if !self.met.insert(node) || !node.is_multiple_of(8) {
+            if !self.met.insert(node) {
                 break;
             }
-            let object = node.saturating_add(GC_HEAD_SIZE);
-            let of = self.pages.word(reader, object.saturating_add(object_type))?;
-            if let Some(of) = self.greenlet_type(reader, of) {
-                self.found.push((object, of));
+            let record = reader.object(node, &[next, of])?;
+            if let Some(of) = self.greenlet_type(reader, record.get(of)?) {
+                self.found.push((node.saturating_add(GC_HEAD_SIZE), of));
             }
-            node = self.next(reader, node)?;
+            node = record.get(next)? & !LINK_BITS;
         }
         Ok(())
-    }
-
-    fn next(&mut self, reader: &mut Reader<'_>, node: u64) -> Result<u64, Fault> {
-        Ok(self.pages.word(reader, node.saturating_add(GC_NEXT))? & !LINK_BITS)
     }
 
     fn greenlet_type(&mut self, reader: &mut Reader<'_>, of: u64) -> Option<Greenlet> {
