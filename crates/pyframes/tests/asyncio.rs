@@ -14,15 +14,12 @@ use std::sync::OnceLock;
 
 use lastwords_pyframes::{ChainFrame, DetailsOptions, GeneratorKind, PythonDetails, Task};
 use serde_json::{Value, json};
+use support::details::start_everywhere;
 use support::{Interpreter, Victim};
 
 fn victims() -> &'static [(Interpreter, Victim)] {
     static VICTIMS: OnceLock<Vec<(Interpreter, Victim)>> = OnceLock::new();
-    VICTIMS.get_or_init(|| {
-        support::start_all(|interpreter| {
-            Victim::start_script(interpreter, "details_victim.py", None)
-        })
-    })
+    VICTIMS.get_or_init(|| start_everywhere("tasks_victim.py"))
 }
 
 /// Runs `check` on every interpreter with the details read of it.

@@ -21,15 +21,12 @@ use lastwords_pyframes::{
     RecordingMemory, ThreadDetails, read_python_with_details,
 };
 use serde_json::{Value, json};
+use support::details::start_everywhere;
 use support::{Interpreter, Victim};
 
 fn victims() -> &'static [(Interpreter, Victim)] {
     static VICTIMS: OnceLock<Vec<(Interpreter, Victim)>> = OnceLock::new();
-    VICTIMS.get_or_init(|| {
-        support::start_all(|interpreter| {
-            Victim::start_script(interpreter, "details_victim.py", None)
-        })
-    })
+    VICTIMS.get_or_init(|| start_everywhere("details_victim.py"))
 }
 
 fn with_locals() -> DetailsOptions {
@@ -216,7 +213,7 @@ fn nothing_that_the_program_computes_with_becomes_evidence() {
 
 #[test]
 fn arrays_are_shown_by_shape_and_type() {
-    for interpreter in support::interpreters() {
+    for interpreter in support::details::known_interpreters() {
         // numpy 1 and 2 differ inside; they are large, so one of each is enough.
         let versions: &[&str] = match interpreter.minor() {
             11 => &["numpy==1.26.4"],
@@ -331,19 +328,16 @@ fn details_cost_a_few_reads_for_each_thing() {
             let taken = support::thread_time() - started;
             let frames = outcome.stream.threads.iter().map(|t| t.frames.len()).sum::<usize>();
             let details = outcome.details;
-            let of_tasks = details.tasks.iter().map(|task| task.frames.len()).sum::<usize>();
             let variables = details.locals.iter().map(|f| f.variables.len()).sum::<usize>();
             let (reads, bytes) = (counting.reads.get(), counting.bytes.get());
             println!(
-                "3.{}: {} threads, {frames} frames, {} tasks with {of_tasks} frames, {variables} \
-                 variables: {reads} reads, {bytes} bytes, {taken:?}",
+                "3.{}: {} threads, {frames} frames, {variables} variables: {reads} reads, \
+                 {bytes} bytes, {taken:?}",
                 interpreter.minor(),
                 outcome.stream.threads.len(),
-                details.tasks.len(),
             );
-            let things = frames + of_tasks + 10 * details.tasks.len() + 10 * variables;
-            // Names of modules, types and code objects are read once each.
-            assert!(reads < 3_000 + 30 * things, "{reads} reads for {things}");
+            // Frames by themselves, the rest by pages.
+            assert!(reads < 700 + 6 * frames + variables, "{reads} reads");
         }
     }
 }

@@ -14,7 +14,8 @@ mod support;
 
 use lastwords_pyframes::{ChainFrame, DetailsOptions, Greenlet};
 use serde_json::{Value, json};
-use support::{Interpreter, Victim, interpreters};
+use support::details::known_interpreters;
+use support::{Interpreter, Victim};
 
 /// Versions of the package whose insides differ.
 const VERSIONS: [&str; 4] = ["greenlet==1.1.3", "greenlet==2.0.2", "greenlet==3.0.3", "greenlet"];
@@ -30,7 +31,7 @@ fn versions(interpreter: &Interpreter) -> &'static [&'static str] {
 }
 
 fn for_each(check: impl Fn(&str, &Victim)) {
-    for interpreter in interpreters() {
+    for interpreter in known_interpreters() {
         for version in versions(&interpreter) {
             let Some(packages) = packages::install(&interpreter, &[version]) else { continue };
             let victim = Victim::start_script(&interpreter, "greenlets_victim.py", Some(&packages));
@@ -75,7 +76,7 @@ fn every_greenlet_that_waits_is_found_with_its_frames() {
 
 #[test]
 fn limits_of_greenlets_hold_and_are_told() {
-    let Some(interpreter) = interpreters().pop() else { return };
+    let Some(interpreter) = known_interpreters().pop() else { return };
     let Some(packages) = packages::install(&interpreter, &["greenlet"]) else { return };
     let victim = Victim::start_script(&interpreter, "greenlets_victim.py", Some(&packages));
     let read = |options: &DetailsOptions| victim.read_details(options).details;

@@ -1,9 +1,7 @@
 """A process with greenlets whose frames are known, for the tests of details.
 
-Usage: python greenlets_victim.py TRUTH_FILE
-
-As victim.py: the truth is written to TRUTH_FILE as JSON, `ready` is printed, and the main
-thread sleeps inside C, in a greenlet of its own.
+The truth is printed as one line of JSON, and the main thread sleeps inside C, in a greenlet of
+its own.
 """
 
 import ctypes
@@ -116,9 +114,7 @@ def last():
         "greenlets": TRUTH,
         "running": id(greenlet.getcurrent()),
     }
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        json.dump(report, file)
-    print("ready", flush=True)
+    print(json.dumps(report), flush=True)
     ctypes.PyDLL(None).pause()
 
 

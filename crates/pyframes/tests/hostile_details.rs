@@ -21,7 +21,8 @@ use lastwords_pyframes::{
     SOFT_ERROR_CODES, Target, read_python_with_details,
 };
 use proptest::prelude::*;
-use support::{Recorded, Victim, interpreters};
+use support::details::known_interpreters;
+use support::{Recorded, Victim};
 
 /// Time of the processor; builds without optimization are some twenty times slower.
 const MAX_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 1 });
@@ -58,9 +59,11 @@ fn recordings() -> &'static [(Target, Recorded)] {
     static RECORDINGS: OnceLock<Vec<(Target, Recorded)>> = OnceLock::new();
     RECORDINGS.get_or_init(|| {
         let mut recordings = Vec::new();
-        for interpreter in interpreters() {
-            let victim = Victim::start_script(&interpreter, "details_victim.py", None);
-            recordings.push(record(&victim));
+        for interpreter in known_interpreters() {
+            for script in ["details_victim.py", "tasks_victim.py"] {
+                let victim = Victim::start_script(&interpreter, script, None);
+                recordings.push(record(&victim));
+            }
             if let Some(packages) = packages::install(&interpreter, &["greenlet"]) {
                 let script = "greenlets_victim.py";
                 let victim = Victim::start_script(&interpreter, script, Some(&packages));
@@ -120,16 +123,23 @@ fn damage(recorded: &mut Recorded, place: usize, value: u8) {
 
 #[test]
 fn what_was_recorded_is_enough_to_read_again() {
+    let mut has = (false, false);
     for (target, recorded) in recordings() {
         let outcome = read_bounded(recorded, target).expect("readable");
         assert_eq!(outcome.soft_errors, []);
-        assert!(!outcome.details.locals.is_empty() && !outcome.details.threads.is_empty());
-        assert!(!outcome.details.tasks.is_empty() || !outcome.details.greenlets.is_empty());
+        let details = &outcome.details;
+        assert!(!details.locals.is_empty() && !details.threads.is_empty());
+        has.0 |= !details.tasks.is_empty();
+        has.1 |= !details.greenlets.is_empty();
+    }
+    assert!(has.0, "there are tasks");
+    if !has.1 {
+        eprintln!("skipped: no greenlets were read");
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn flipped_bytes_do_no_harm(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..400)) {

@@ -120,7 +120,7 @@ fn frame_claims(layout: &Layout) -> Vec<Claim> {
 }
 
 /// The file with the interpreter's code: its shared library, or the executable itself.
-pub(super) fn binary(interpreter: &Interpreter) -> PathBuf {
+fn binary(interpreter: &Interpreter) -> PathBuf {
     let find = "import os, sys, sysconfig; get = sysconfig.get_config_var; \
                 path = os.path.join(get('LIBDIR') or '', get('INSTSONAME') or ''); \
                 print(path if os.path.isfile(path) and '.so' in path else os.path.realpath(sys.executable))";
@@ -129,7 +129,7 @@ pub(super) fn binary(interpreter: &Interpreter) -> PathBuf {
 }
 
 /// What GDB answers, line by line; `None` when it is not installed.
-pub(super) fn ask_gdb(binary: &PathBuf, questions: &[String]) -> Option<Vec<String>> {
+fn ask_gdb(binary: &PathBuf, questions: &[String]) -> Option<Vec<String>> {
     let mut gdb = Command::new("gdb");
     gdb.args(["--nx", "--batch", "-iex", "set debuginfod enabled off"]);
     for question in questions {

@@ -9,6 +9,7 @@
     clippy::panic
 )]
 
+pub mod details;
 mod interpreters;
 
 use std::io::{BufRead, BufReader};
@@ -17,10 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use lastwords_pyframes::{
-    DetailsOptions, Limits, Memory, MemoryError, Outcome, Target, read_python,
-    read_python_with_details,
-};
+use lastwords_pyframes::{Limits, Memory, MemoryError, Outcome, Target, read_python};
 use serde_json::Value;
 
 pub use interpreters::{Interpreter, interpreters};
@@ -41,21 +39,14 @@ pub struct Victim {
 impl Victim {
     /// Runs `tests/victim.py`, waits until it sleeps, and stops it.
     pub fn start(interpreter: &Interpreter) -> Self {
-        Self::start_script(interpreter, "victim.py", None)
-    }
-
-    /// Runs a script that does as `tests/victim.py` does. `packages`: a folder that it may
-    /// import from.
-    pub fn start_script(interpreter: &Interpreter, name: &str, packages: Option<&Path>) -> Self {
         let truth_file = std::env::temp_dir().join(format!(
             "lastwords-victim-{}-{:?}.json",
             std::process::id(),
             std::thread::current().id()
         ));
         let mut child = Command::new(&interpreter.executable)
-            .arg(script(name))
+            .arg(script("victim.py"))
             .arg(&truth_file)
-            .env("PYTHONPATH", packages.unwrap_or(Path::new("")))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the interpreter starts");
@@ -131,11 +122,6 @@ impl Victim {
         read_python(&self.memory(), &self.target, limits).expect("the interpreter can be read")
     }
 
-    pub fn read_details(&self, options: &DetailsOptions) -> Outcome {
-        read_python_with_details(&self.memory(), &self.target, &Limits::default(), options)
-            .expect("the interpreter can be read")
-    }
-
     /// Stack pointer of a thread that sleeps in a system call or is stopped.
     pub fn stack_pointer(&self, task: u64) -> u64 {
         let path = format!("/proc/{}/task/{task}/syscall", self.pid());
@@ -162,26 +148,21 @@ impl Victim {
 /// them when the thread that started them ends (`PR_SET_PDEATHSIG` in the script).
 pub fn victims() -> &'static [(Interpreter, Victim)] {
     static VICTIMS: OnceLock<Vec<(Interpreter, Victim)>> = OnceLock::new();
-    VICTIMS.get_or_init(|| start_all(Victim::start))
-}
-
-/// Starts a victim of every interpreter, as [`victims`] needs them.
-pub fn start_all(
-    start: impl Fn(&Interpreter) -> Victim + Send + 'static,
-) -> Vec<(Interpreter, Victim)> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let start = |interpreter: Interpreter| {
-            let victim = start(&interpreter);
-            (interpreter, victim)
-        };
-        let victims: Vec<_> = interpreters().into_iter().map(start).collect();
-        sender.send(victims).expect("the test waits");
-        loop {
-            std::thread::park();
-        }
-    });
-    receiver.recv().expect("every victim started")
+    VICTIMS.get_or_init(|| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let start = |interpreter: Interpreter| {
+                let victim = Victim::start(&interpreter);
+                (interpreter, victim)
+            };
+            let victims: Vec<_> = interpreters().into_iter().map(start).collect();
+            sender.send(victims).expect("the test waits");
+            loop {
+                std::thread::park();
+            }
+        });
+        receiver.recv().expect("every victim started")
+    })
 }
 
 impl Drop for Victim {

@@ -7,7 +7,6 @@ use std::process::Command;
 
 use super::*;
 use crate::interpreters::{Interpreter, interpreters};
-use crate::layout::dwarf_tests::{ask_gdb, binary};
 
 /// A field by its name in C, and where the table says it is.
 type Claim = (&'static str, &'static str, u64);
@@ -197,11 +196,27 @@ fn task_claims(task: &TaskFields) -> Vec<Claim> {
     claims
 }
 
-/// The file of a module in C.
-fn module_file(interpreter: &Interpreter) -> PathBuf {
-    let print = "import _asyncio; print(getattr(_asyncio, '__file__', ''))";
-    let output = Command::new(&interpreter.executable).args(["-c", print]).output().unwrap();
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+/// The file with the interpreter's code, and that of `_asyncio`.
+fn binaries(interpreter: &Interpreter) -> (PathBuf, PathBuf) {
+    let find = "import os, sys, sysconfig, _asyncio; get = sysconfig.get_config_var; \
+                path = os.path.join(get('LIBDIR') or '', get('INSTSONAME') or ''); \
+                print(path if os.path.isfile(path) and '.so' in path else os.path.realpath(sys.executable)); \
+                print(getattr(_asyncio, '__file__', ''))";
+    let output = Command::new(&interpreter.executable).args(["-c", find]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines().map(PathBuf::from);
+    (lines.next().unwrap(), lines.next().unwrap())
+}
+
+/// What GDB answers, line by line; `None` when it is not installed.
+fn ask_gdb(binary: &PathBuf, questions: &[String]) -> Option<Vec<String>> {
+    let mut gdb = Command::new("gdb");
+    gdb.args(["--nx", "--batch", "-iex", "set debuginfod enabled off"]);
+    for question in questions {
+        gdb.args(["-ex", question]);
+    }
+    let output = gdb.arg(binary).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 
 /// Whether GDB knew the file's structures.
@@ -230,9 +245,9 @@ fn tables_of_values_agree_with_debug_information() {
     let mut checked = 0;
     for interpreter in interpreters() {
         let Some(layout) = layout_of(interpreter.minor()) else { continue };
-        let is_checked = check(&binary(&interpreter), &claims(interpreter.minor(), &layout));
+        let (binary, module) = binaries(&interpreter);
+        let is_checked = check(&binary, &claims(interpreter.minor(), &layout));
         checked += u32::from(is_checked);
-        let module = module_file(&interpreter);
         if let Some(task) = layout.task.filter(|_| module.is_file()) {
             check(&module, &task_claims(&task));
         }
