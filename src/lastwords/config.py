@@ -252,6 +252,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("compress_dumps", _flag, False, "", "Dumps are compressed with zstd (`.dmp.zst`)."),  # noqa: FBT003
     Setting(
+        "python_locals", _flag, False, "",  # noqa: FBT003
+        "Dumps hold the values of Python's local variables (docs/formats/python-details.md): "
+        "short, of built-in types only, without those whose names say that they are secrets. Not "
+        "`triage` dumps.",
+    ),
+    Setting(
         "report_abnormal_ends", _flag, True, "",  # noqa: FBT003
         "Ends without a crash are reported too: SIGKILL, the kernel's out-of-memory killer, "
         "`os._exit()`, other deadly signals, power loss. Not the ones that were asked for.",
@@ -314,6 +320,7 @@ class Settings:
     max_dump_mb: float
     min_free_mb: float
     compress_dumps: bool
+    python_locals: bool
     report_abnormal_ends: bool
     retry_count: int
     connect_timeout_s: float

@@ -10,6 +10,7 @@ mod assertion;
 mod block_on;
 mod comments;
 mod cut;
+mod details;
 mod document;
 mod dump_kind;
 mod error;
@@ -167,12 +168,15 @@ fn analyze_with(
     let waiting = gil::waiting(&threads, &python);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
     document::tell_who_waits(&mut document, &waiting);
+    let mut details = details::read(&dump, &mut soft_errors);
+    details.complete(&mut document, &python);
     thread_info::complete(&mut document, &dump);
     kernel::complete(&mut document, &dump);
     document::copy_crashing_thread(&mut document);
     own.complete(&mut document, &dump, &threads, thrown_from);
     modules::complete(&mut document, &state.modules, provider, &mut soft_errors);
-    let summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
+    let mut summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
+    details.complete_summary(&mut summary, &python);
     document::add_own_keys(&mut document, &dump, summary, soft_errors);
     Ok(document)
 }

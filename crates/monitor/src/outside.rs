@@ -22,7 +22,7 @@ use crate::write::Labels;
 ///
 /// | key | type | meaning |
 /// |---|---|---|
-/// | `dumps`, `limits` | | as in a dump plan |
+/// | `dumps`, `limits`, `python_locals` | | as in a dump plan |
 /// | `file` | string | an absolute path, a pattern |
 /// | `is_overwriting` | bool | files that are there are replaced |
 /// | `command` | string | what the person typed, for the comment stream |

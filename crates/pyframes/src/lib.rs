@@ -12,6 +12,7 @@
 
 mod code;
 mod debug_build;
+mod details;
 mod error;
 pub mod find;
 mod frames;
@@ -20,10 +21,13 @@ mod layout;
 pub mod lines;
 mod memory;
 mod objects;
+mod pages;
 mod recording;
+mod secrets;
 mod soft_errors;
 mod source;
 mod threads;
+mod values;
 mod walk;
 
 #[cfg(test)]
@@ -34,13 +38,20 @@ use lastwords_format::streams::python::PythonStream;
 
 use crate::code::Codes;
 use crate::frames::FrameReader;
+use crate::layout::Layout;
 use crate::objects::Objects;
 use crate::soft_errors::SoftErrors;
 use crate::source::Source;
 
+pub use details::{
+    Awaited, ChainFrame, ChainLink, ChainedException, DetailsOptions, ExceptionDetails,
+    FrameLocals, GeneratorKind, GeneratorOfFrame, Greenlet, LocalsLimits, PythonDetails, REDACTED,
+    Task, TaskState, ThreadDetails, Variable, VariableKind,
+};
 pub use error::{Error, SoftError};
 pub use memory::{Memory, MemoryError, read_available};
 pub use recording::RecordingMemory;
+pub use secrets::{SECRET_WORDS, is_secret_name};
 
 /// Every code that a [`SoftError`] of this crate can carry, and what it means.
 pub const SOFT_ERROR_CODES: &[(&str, &str)] = &[
@@ -64,6 +75,8 @@ pub const SOFT_ERROR_CODES: &[(&str, &str)] = &[
     ("python_gil_unknown", "who holds the GIL could not be read"),
     ("python_build_unknown", "whether the target is a debug build could not be read"),
     ("python_limit", "a limit ended the reading; there was more"),
+    ("python_details_unknown", "the layout of this build's objects is not known; only frames are"),
+    ("python_details_partial", "a task, an exception, variables or the like could not be read"),
 ];
 
 /// Which interpreter to read.
@@ -116,7 +129,9 @@ impl Default for Limits {
 pub struct Outcome {
     /// Threads and frames.
     pub stream: PythonStream,
-    /// What is missing from it.
+    /// What was read beside them; empty unless it was asked for.
+    pub details: PythonDetails,
+    /// What is missing from both.
     pub soft_errors: Vec<SoftError>,
 }
 
@@ -133,6 +148,38 @@ pub fn read_python(
     target: &Target,
     limits: &Limits,
 ) -> Result<Outcome, Error> {
+    read_frames(memory, target, limits).map(|(_, outcome)| outcome)
+}
+
+/// As [`read_python`], and then names of threads, exceptions, tasks of asyncio, greenlets, and
+/// local variables if `options` say so.
+///
+/// Nothing of the target runs. What the program computes with, and every text, is read by
+/// [`Memory::read_unrecorded`]. Costs some ten reads per thread and per frame of a task, one per
+/// page of objects where greenlets are searched, a few per value.
+///
+/// # Errors
+/// As [`read_python`]; what is missing from details is a [`SoftError`].
+pub fn read_python_with_details(
+    memory: &dyn Memory,
+    target: &Target,
+    limits: &Limits,
+    options: &DetailsOptions,
+) -> Result<Outcome, Error> {
+    let (layout, mut outcome) = read_frames(memory, target, limits)?;
+    let (details, soft_errors) =
+        values::read(memory, layout, target, limits, options, &outcome.stream);
+    outcome.details = details;
+    let room = limits.max_soft_errors.saturating_add(1).saturating_sub(outcome.soft_errors.len());
+    outcome.soft_errors.extend(soft_errors.into_iter().take(room));
+    Ok(outcome)
+}
+
+fn read_frames(
+    memory: &dyn Memory,
+    target: &Target,
+    limits: &Limits,
+) -> Result<(Layout, Outcome), Error> {
     let mut source = Source::new(memory, limits);
     let (layout, assumed) =
         layout::choose(&mut source, target.runtime_address, target.python_version)?;
@@ -142,5 +189,5 @@ pub fn read_python(
     }
     let objects = Objects::new(source, layout, limits);
     let reader = FrameReader { objects, codes: Codes::default(), soft_errors };
-    threads::read(reader, target, limits)
+    Ok((layout, threads::read(reader, target, limits)?))
 }

@@ -1,6 +1,7 @@
 //! Where bytes come from: the border between this crate and the stopped process.
 
 use std::fmt;
+use std::ops::Range;
 
 /// The memory of a stopped process, or of a recorded one.
 ///
@@ -13,6 +14,20 @@ pub trait Memory {
     /// [`MemoryError`] when any byte of the range cannot be read; `buffer` then holds nothing
     /// of use.
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError>;
+
+    /// As [`Memory::read`], for bytes that may hold what the program computes with: who remembers
+    /// what was read must forget these.
+    ///
+    /// # Errors
+    /// As [`Memory::read`].
+    fn read_unrecorded(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        self.read(address, buffer)
+    }
+
+    /// Tells that bytes which [`Memory::read_unrecorded`] gave are worth remembering after all.
+    fn record(&self, range: Range<u64>) {
+        let _ = range;
+    }
 }
 
 /// A range that could not be read.

@@ -274,6 +274,6 @@ impl Reading<'_> {
             ));
         }
         let soft_errors = self.reader.soft_errors.into_list();
-        Ok(Outcome { stream: self.stream, soft_errors })
+        Ok(Outcome { stream: self.stream, soft_errors, ..Outcome::default() })
     }
 }

@@ -21,6 +21,7 @@ _EPILOG = """\b
 Examples:
   lastwords dump 4711
   lastwords dump -mm -ma worker.py dumps/
+  lastwords dump --locals 4711
   lastwords dump -mc WithFullMemory,WithHandleData 4711 PROCESSNAME_PID_HHMMSS.dmp
   sudo lastwords dump --json 4711 | jq -r '.dumps[].file'
 

@@ -29,6 +29,7 @@ mod v3_13;
 mod v3_14;
 mod v3_15;
 mod v3_9;
+pub(crate) mod values;
 
 use self::free_threaded::free_threaded;
 use crate::Target;

@@ -9,6 +9,7 @@
     clippy::panic
 )]
 
+pub mod details;
 mod interpreters;
 
 use std::io::{BufRead, BufReader};
