@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use lastwords_pyframes::PythonDetails;
 use minidump::Minidump;
 use serde_json::{Map, Value, json};
 
@@ -39,31 +40,49 @@ pub(crate) struct Details {
     limits: Vec<Value>,
 }
 
-/// Reads the stream; a dump without it has no details.
-pub(crate) fn read(dump: &Minidump<'_, &[u8]>, soft_errors: &mut SoftErrors) -> Details {
-    let Some(stream) = private::read(dump, private::PYTHON_DETAILS, soft_errors) else {
-        return Details::default();
+/// Reads the stream; where it says nothing, or nothing of variables, what the memory in the dump
+/// says counts.
+pub(crate) fn read(
+    dump: &Minidump<'_, &[u8]>,
+    evidence: &PythonDetails,
+    soft_errors: &mut SoftErrors,
+) -> Details {
+    let stream = private::read(dump, private::PYTHON_DETAILS, soft_errors);
+    let evidence = || match evidence.is_empty() {
+        true => Value::Null,
+        false => serde_json::to_value(evidence).unwrap_or_default(),
+    };
+    let Some(stream) = stream else {
+        return Details::of(&evidence());
     };
     if !stream.is_object() {
         let message = "it holds no object".to_owned();
         soft_errors.push("stream_malformed", "stream LastwordsPythonDetails", message);
-        return Details::default();
+        return Details::of(&evidence());
     }
-    Details {
-        is_there: true,
-        threads: list(&stream, "threads", MAX_THREADS)
-            .filter_map(|thread| Some((address(thread, "tstate")?, thread_json(thread))))
-            .collect(),
-        locals: list(&stream, "locals", MAX_LOCALS)
-            .filter_map(|frame| Some((address(frame, "frame")?, locals_json(frame))))
-            .collect(),
-        tasks: list(&stream, "tasks", MAX_TASKS).cloned().collect(),
-        greenlets: list(&stream, "greenlets", MAX_GREENLETS).map(greenlet_json).collect(),
-        limits: list(&stream, "limits", MAX_CHAIN).filter(|l| l.is_string()).cloned().collect(),
+    let mut details = Details::of(&stream);
+    if details.locals.is_empty() {
+        details.locals = Details::of(&evidence()).locals;
     }
+    details
 }
 
 impl Details {
+    fn of(told: &Value) -> Self {
+        Self {
+            is_there: told.is_object(),
+            threads: list(told, "threads", MAX_THREADS)
+                .filter_map(|thread| Some((address(thread, "tstate")?, thread_json(thread))))
+                .collect(),
+            locals: list(told, "locals", MAX_LOCALS)
+                .filter_map(|frame| Some((address(frame, "frame")?, locals_json(frame))))
+                .collect(),
+            tasks: list(told, "tasks", MAX_TASKS).cloned().collect(),
+            greenlets: list(told, "greenlets", MAX_GREENLETS).map(greenlet_json).collect(),
+            limits: list(told, "limits", MAX_CHAIN).filter(|l| l.is_string()).cloned().collect(),
+        }
+    }
+
     /// Fills `threads[].python` and `threads[].frames[].python`. The Python frames of a thread
     /// stand in the document in the order of `by_thread`.
     pub(crate) fn complete(&mut self, document: &mut Map<String, Value>, by_thread: &ByThread<'_>) {

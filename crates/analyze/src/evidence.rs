@@ -6,7 +6,10 @@
 //! are whole and do not agree, that is told.
 
 use lastwords_format::streams::python::{PythonStream, PythonThread};
-use lastwords_pyframes::{Limits, Memory, MemoryError, Target, read_python};
+use lastwords_pyframes::{
+    DetailsOptions, Limits, LocalsLimits, Memory, MemoryError, PythonDetails, Target,
+    read_python_with_details,
+};
 use minidump::UnifiedMemoryList;
 
 use crate::panics::caught;
@@ -37,22 +40,26 @@ impl Memory for DumpMemory<'_> {
     }
 }
 
-/// What the stream says, bettered by the memory behind it.
+/// What the stream says, bettered by the memory behind it; and what that memory says beside it.
 pub(crate) fn better(
     stream: PythonStream,
     memory: &UnifiedMemoryList<'_>,
+    has_locals: bool,
     soft_errors: &mut SoftErrors,
-) -> PythonStream {
+) -> (PythonStream, PythonDetails) {
     let target =
         Target { runtime_address: stream.runtime_address, python_version: stream.python_version };
     let memory = DumpMemory(memory);
-    match caught(|| read_python(&memory, &target, &Limits::default())) {
-        Ok(Ok(outcome)) => merged(stream, outcome.stream, soft_errors),
+    let locals = has_locals.then(LocalsLimits::default);
+    let options = DetailsOptions { locals, ..DetailsOptions::default() };
+    let limits = Limits::default();
+    match caught(|| read_python_with_details(&memory, &target, &limits, &options)) {
+        Ok(Ok(outcome)) => (merged(stream, outcome.stream, soft_errors), outcome.details),
         // A dump without the memory: the stream is all there is.
-        Ok(Err(_)) => stream,
+        Ok(Err(_)) => (stream, PythonDetails::default()),
         Err(panic) => {
             soft_errors.push("python_evidence_unreadable", "memory behind Python", panic);
-            stream
+            (stream, PythonDetails::default())
         }
     }
 }

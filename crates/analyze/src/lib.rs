@@ -142,7 +142,9 @@ fn analyze_with(
     let dump = state::open(path, &bytes)?;
     let threads = Threads::read(&dump);
     let stream = python::read(&dump, &mut soft_errors);
-    let stream = stream.map(|stream| evidence::better(stream, &threads.memory, &mut soft_errors));
+    let better = stream
+        .map(|stream| evidence::better(stream, &threads.memory, options.locals, &mut soft_errors));
+    let (stream, evidence) = better.unzip();
     let python = ByThread::of(stream.as_ref(), &threads, options.max_frames, &mut soft_errors);
     let runtime = stream.as_ref().map_or(0, |stream| stream.runtime_address);
     let interpreter = Interpreter::find(&state.modules, runtime);
@@ -168,7 +170,7 @@ fn analyze_with(
     let waiting = gil::waiting(&threads, &python);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
     document::tell_who_waits(&mut document, &waiting);
-    let mut details = details::read(&dump, &mut soft_errors);
+    let mut details = details::read(&dump, &evidence.unwrap_or_default(), &mut soft_errors);
     details.complete(&mut document, &python);
     thread_info::complete(&mut document, &dump);
     kernel::complete(&mut document, &dump);

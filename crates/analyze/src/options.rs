@@ -23,6 +23,9 @@ pub struct Options {
     /// Whether native stacks are walked; without them, Python frames stand alone. A dump without
     /// Python is walked in any case.
     pub native: bool,
+    /// Whether values of Python's variables are read from the memory in the dump, where its writer
+    /// did not tell them.
+    pub locals: bool,
     /// Folder in which answers about symbols are kept for the next analysis; `None` keeps nothing.
     pub cache_dir: Option<PathBuf>,
     /// Frames kept for one thread: the newest and the oldest ones of a longer stack.
@@ -37,6 +40,7 @@ impl Default for Options {
             symbols: Vec::new(),
             local_modules: true,
             native: true,
+            locals: false,
             cache_dir: None,
             max_frames: DEFAULT_MAX_FRAMES,
             max_whole_bytes: DEFAULT_MAX_WHOLE_BYTES,

@@ -71,8 +71,20 @@ pub(crate) struct UnmatchedThread {
 pub(crate) struct Task {
     pub(crate) name: Option<String>,
     pub(crate) state: Option<String>,
-    pub(crate) waits_for: Option<String>,
+    /// It runs: its frames are on a thread's stack.
+    pub(crate) is_current: bool,
+    pub(crate) waits_for: Option<Awaited>,
+    /// Innermost first.
     pub(crate) frames: Vec<PythonFrame>,
+}
+
+/// What a task waits for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Awaited {
+    #[serde(rename = "type")]
+    pub(crate) type_name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// A greenlet that does not run.
@@ -80,6 +92,7 @@ pub(crate) struct Task {
 #[serde(default)]
 pub(crate) struct Greenlet {
     pub(crate) address: Option<String>,
+    pub(crate) is_suspended: bool,
     pub(crate) frames: Vec<PythonFrame>,
 }
 

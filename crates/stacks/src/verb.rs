@@ -109,7 +109,7 @@ impl Target {
         if !is_number {
             match kind_of_file(&path) {
                 Some(FileKind::Core) => {
-                    let dump = stacks_of_core(&path)?;
+                    let dump = stacks_of_core(&path, arguments.has_locals)?;
                     return Ok(Self::Core(path, dump));
                 }
                 Some(FileKind::Dump) => return Ok(Self::Dump(path)),
@@ -118,7 +118,8 @@ impl Target {
                 None => {}
             }
         }
-        Ok(Self::Process(stacks_of_running(find_process(&name, "stacks")?)?))
+        let pid = find_process(&name, "stacks")?;
+        Ok(Self::Process(stacks_of_running(pid, arguments.has_locals)?))
     }
 
     fn analyze(&self, arguments: &Arguments) -> Result<Value, Failure> {
@@ -126,6 +127,7 @@ impl Target {
             symbols: arguments.symbols.clone(),
             local_modules: !arguments.has_no_local_modules,
             native: arguments.is_native,
+            locals: arguments.has_locals,
             cache_dir: if arguments.has_no_cache { None } else { cache::folder() },
             ..Options::default()
         };

@@ -3,23 +3,30 @@
 use super::frame::{items, python_item};
 use super::thread::stack;
 use super::{Look, counted, printable};
-use crate::document::{Interpreter, PythonFrame};
+use crate::document::{Awaited, Interpreter, PythonFrame};
 
 /// Tasks that are not running, with their stacks under `--all`, else their number.
 pub(super) fn tasks(python: &Interpreter, look: &Look) -> String {
-    let stacks = python.tasks.iter().map(|task| {
+    let stacks = python.tasks.iter().filter(|task| !task.is_current).map(|task| {
         let name = printable(task.name.as_deref().unwrap_or("?"));
         let state = printable(task.state.as_deref().unwrap_or("state not known"));
-        let waits = task.waits_for.as_deref().map(printable);
-        let waits = waits.map(|what| format!(", waits for {what}")).unwrap_or_default();
+        let waits = task.waits_for.as_ref().map(awaited).unwrap_or_default();
         (format!("Task \"{name}\", {state}{waits}"), task.frames.as_slice())
     });
     section(stacks.collect(), "asyncio task", look)
 }
 
+/// `, waits for Task "reader"`.
+fn awaited(what: &Awaited) -> String {
+    let kind = printable(what.type_name.as_deref().unwrap_or("something"));
+    let name = what.name.as_deref().map(|name| format!(" \"{}\"", printable(name)));
+    format!(", waits for {kind}{}", name.unwrap_or_default())
+}
+
 /// Greenlets that are not running.
 pub(super) fn greenlets(python: &Interpreter, look: &Look) -> String {
-    let stacks = python.greenlets.iter().map(|greenlet| {
+    let suspended = python.greenlets.iter().filter(|greenlet| greenlet.is_suspended);
+    let stacks = suspended.map(|greenlet| {
         let address = printable(greenlet.address.as_deref().unwrap_or("?"));
         (format!("Greenlet {address}"), greenlet.frames.as_slice())
     });

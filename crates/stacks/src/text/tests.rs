@@ -171,16 +171,23 @@ fn threads_without_python_are_counted_where_native_frames_are_not_wanted() {
 fn tasks_and_greenlets_are_counted_or_shown() {
     let mut document = with_frames(&[python("main", 9)]);
     let frame = json!({"qualname": "wait", "file": "/app/a.py", "line": 3});
-    document["python"]["tasks"] =
-        json!([{"name": "Task-2", "state": "pending", "waits_for": "<Future>", "frames": [frame]}]);
-    document["python"]["greenlets"] = json!([{"address": "0x10", "frames": [frame]}]);
+    document["python"]["tasks"] = json!([
+        {"name": "Task-1", "state": "pending", "is_current": true, "frames": []},
+        {"name": "Task-2", "state": "pending", "frames": [frame],
+         "waits_for": {"type": "_asyncio.Task", "name": "reader"}},
+    ]);
+    document["python"]["greenlets"] = json!([
+        {"address": "0x10", "is_suspended": true, "frames": [frame]},
+        {"address": "0x20", "is_suspended": false, "frames": []},
+    ]);
     let folded = page_of(&document, &Look::plain(false, false));
     assert!(folded.contains(&"1 asyncio task: --all shows their stacks".to_owned()));
     let shown = page_of(&document, &Look::plain(true, false));
     let at = shown.iter().position(|line| line.starts_with("Task")).unwrap();
-    assert_eq!(shown[at], "Task \"Task-2\", pending, waits for <Future>");
+    assert_eq!(shown[at], "Task \"Task-2\", pending, waits for _asyncio.Task \"reader\"");
     assert_eq!(shown[at + 1], "  File \"/app/a.py\", line 3, in wait");
     assert!(shown.contains(&"Greenlet 0x10".to_owned()));
+    assert!(!shown.contains(&"Greenlet 0x20".to_owned()), "it runs");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use lastwords_pyframes::find::ProcessFiles;
-use lastwords_pyframes::{Limits, Target, read_python};
+use lastwords_pyframes::{DetailsOptions, Limits, LocalsLimits, Target, read_python_with_details};
 
 use super::captured::CapturedMemory;
 use super::maps::{self, Mapping};
@@ -66,10 +66,15 @@ fn mappings(pid: i32, soft_errors: &mut SoftErrors) -> Vec<Mapping> {
 impl LinuxSnapshot {
     /// Stops all threads of a process for as long as it takes to read their registers, stacks and
     /// Python frames, about 1 ms for 30 threads; everything else is read before and after.
+    /// `has_locals`: values of variables too.
     ///
     /// # Errors
     /// Why its stacks cannot be read, and what to type.
-    pub fn of_stacks(id: i32, soft_errors: &mut SoftErrors) -> Result<StacksSnapshot, Failure> {
+    pub fn of_stacks(
+        id: i32,
+        has_locals: bool,
+        soft_errors: &mut SoftErrors,
+    ) -> Result<StacksSnapshot, Failure> {
         let pid = target::check(id)?;
         let mut before = Before::look(pid, soft_errors);
         let mut stopped = StoppedThreads::stop_others(pid, 0, soft_errors);
@@ -81,7 +86,7 @@ impl LinuxSnapshot {
         if threads.iter().any(|thread| is_elsewhere(thread, &before.mappings)) {
             before.mappings = mappings(pid, soft_errors);
         }
-        let memory = capture(&before, &threads);
+        let memory = capture(&before, &threads, has_locals);
         stopped.let_go_but(None);
         memory.end();
         for thread in &mut threads {
@@ -123,7 +128,7 @@ fn is_elsewhere(thread: &ThreadSnapshot, mappings: &[Mapping]) -> bool {
 }
 
 /// Reads what may have changed by the next moment.
-fn capture(before: &Before, threads: &[ThreadSnapshot]) -> CapturedMemory {
+fn capture(before: &Before, threads: &[ThreadSnapshot], has_locals: bool) -> CapturedMemory {
     let source = ProcessMemory::open(before.pid, 0, None);
     let memory = CapturedMemory::new(source, &before.mappings);
     let registers = threads.iter().filter_map(|thread| thread.registers.as_ref());
@@ -136,8 +141,13 @@ fn capture(before: &Before, threads: &[ThreadSnapshot]) -> CapturedMemory {
     stacks.iter().for_each(|stack| memory.keep(stack));
     if let Some(PythonTarget { runtime_address, version }) = before.python {
         let target = Target { runtime_address, python_version: version };
+        let options = DetailsOptions {
+            locals: has_locals.then(LocalsLimits::default),
+            ..DetailsOptions::default()
+        };
         // The dump's writer reads the same again, from what is kept now.
-        if let Ok(outcome) = read_python(&memory, &target, &Limits::default()) {
+        let limits = Limits::default();
+        if let Ok(outcome) = read_python_with_details(&memory, &target, &limits, &options) {
             let region_at = |address| {
                 let mapping = before.mappings.iter().find(|mapping| mapping.contains(address));
                 mapping.map(|mapping| mapping.region)
