@@ -112,10 +112,15 @@ impl<'a> Stacks<'a> {
             candidate(&last, resume, slot.checked_add(8)?)
         });
         let leads = |first: &StackFrame| self.walker.leads_to(first, memory, place.cfa);
-        let Some(first) = candidates.by_ref().take(MAX_CANDIDATES).find(leads) else {
-            return false;
-        };
+        let mut tried = 0_usize;
+        let most = MAX_CANDIDATES.min(self.probes_left);
+        let mut candidates = candidates.by_ref().take(most).inspect(|_| {
+            tried = tried.saturating_add(1);
+        });
+        let found = candidates.find(leads);
         drop(candidates);
+        self.probes_left = self.probes_left.saturating_sub(tried);
+        let Some(first) = found else { return false };
         stack.truncate(place.keep);
         if let Some(last) = stack.spans.last_mut() {
             last.cfa = Some(first.context.get_stack_pointer());

@@ -17,6 +17,8 @@ use crate::walk::Walker;
 
 /// Native frames kept, all threads together: 2 to 3 KB each.
 const MAX_TOTAL_FRAMES: usize = 32_768;
+/// A probe unwinds at most a chunk of frames, without their names.
+const MAX_PROBES: usize = 8_192;
 /// Stacks of one thread: its own, and those of signal handlers within handlers.
 const MAX_STACKS: usize = 8;
 /// Addresses below are no code (`vm.mmap_min_addr`); minidump-unwind takes them for the end.
@@ -28,6 +30,8 @@ pub(crate) struct Stacks<'a> {
     pub(crate) walker: Walker<'a>,
     interpreter: Interpreter,
     frames_left: usize,
+    /// Return addresses that may still be tried in searches, all threads together.
+    pub(crate) probes_left: usize,
     soft_errors: &'a mut SoftErrors,
 }
 
@@ -39,7 +43,14 @@ impl<'a> Stacks<'a> {
         interpreter: Interpreter,
         soft_errors: &'a mut SoftErrors,
     ) -> Self {
-        Self { threads, walker, interpreter, frames_left: MAX_TOTAL_FRAMES, soft_errors }
+        Self {
+            threads,
+            walker,
+            interpreter,
+            frames_left: MAX_TOTAL_FRAMES,
+            probes_left: MAX_PROBES,
+            soft_errors,
+        }
     }
 
     /// Walks the first `count` threads; the one that crashed is walked first, so that it is
