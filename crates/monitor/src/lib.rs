@@ -34,6 +34,7 @@ mod extras;
 mod last_words;
 mod paths;
 mod prune;
+mod python_target;
 mod ranges;
 mod retry;
 mod scrub;

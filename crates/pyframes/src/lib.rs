@@ -10,6 +10,7 @@
 //! [`SoftError`] beside the rest.
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 mod code;
 mod error;
 pub mod find;
@@ -18,6 +19,7 @@ mod layout;
 pub mod lines;
 mod memory;
 mod objects;
+mod pages;
 mod recording;
 mod soft_errors;
 mod source;
@@ -30,6 +32,7 @@ mod interpreters;
 
 use lastwords_format::streams::python::PythonStream;
 
+use crate::calibrate::Calibration;
 use crate::code::Codes;
 use crate::frames::FrameReader;
 use crate::objects::Objects;
@@ -54,6 +57,14 @@ pub const SOFT_ERROR_CODES: &[(&str, &str)] = &[
     ("python_frame_partial", "the frame is known, but not all of its names and lines"),
     ("python_anchor_unknown", "the frames are known, but not which native frame ran them"),
     ("python_layout_assumed", "the target's own offsets cannot be used; the built-in ones were"),
+    (
+        "python_layout_corrected",
+        "the process found out that built-in offsets are wrong, and which ones are right",
+    ),
+    (
+        "python_layout_contradicted",
+        "the process found out that built-in offsets are wrong; what is read by them may be too",
+    ),
     ("python_exception_unknown", "the type of a thread's pending exception could not be read"),
     ("python_gil_unknown", "who holds the GIL could not be read"),
     ("python_limit", "a limit ended the reading; there was more"),
@@ -66,6 +77,8 @@ pub struct Target {
     pub runtime_address: u64,
     /// `PY_VERSION_HEX`.
     pub python_version: u32,
+    /// What the process itself found out about its layout, while it was healthy.
+    pub calibration: Option<Calibration>,
 }
 
 /// Bounds of the work that hostile memory can cause.
@@ -127,10 +140,9 @@ pub fn read_python(
     limits: &Limits,
 ) -> Result<Outcome, Error> {
     let mut source = Source::new(memory, limits);
-    let (layout, assumed) =
-        layout::choose(&mut source, target.runtime_address, target.python_version)?;
+    let (layout, told) = calibrate::choose(&mut source, target)?;
     let mut soft_errors = SoftErrors::new(limits.max_soft_errors);
-    if let Some(SoftError { code, where_, message }) = assumed {
+    for SoftError { code, where_, message } in told {
         soft_errors.push(code, where_, message);
     }
     let objects = Objects::new(source, layout, limits);

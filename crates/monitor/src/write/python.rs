@@ -21,8 +21,11 @@ impl DumpWriter<'_> {
         let most = if is_full { MOST_FULL_EVIDENCE } else { MOST_EVIDENCE };
         let memory = self.snapshot.memory();
         let recording = RecordingMemory::new(memory, most, MOST_EVIDENCE_RANGES);
-        let target =
-            Target { runtime_address: target.runtime_address, python_version: target.version };
+        let target = Target {
+            runtime_address: target.runtime_address,
+            python_version: target.version,
+            calibration: target.calibration,
+        };
         let outcome = read_python(&recording, &target, &Limits::default());
         if self.has_evidence() {
             let evidence = recording.ranges().into_iter();

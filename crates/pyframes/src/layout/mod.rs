@@ -13,6 +13,7 @@
 mod debug_offsets;
 #[cfg(test)]
 mod dwarf_tests;
+pub(crate) mod fields;
 mod v3_10;
 mod v3_11;
 mod v3_12;

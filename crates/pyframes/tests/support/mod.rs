@@ -57,7 +57,8 @@ impl Victim {
         std::fs::remove_file(&truth_file).expect("the truth file can be removed");
         let truth: Value = serde_json::from_str(&text).expect("the truth is JSON");
         let runtime_address = truth["runtime"].as_u64().expect("an address");
-        let target = Target { runtime_address, python_version: interpreter.version };
+        let python_version = interpreter.version;
+        let target = Target { runtime_address, python_version, calibration: None };
         let victim = Self { child, truth, target };
         victim.wait_for_state(&["S"]);
         victim.stop();

@@ -88,7 +88,11 @@ impl LinuxSnapshot {
             soft_errors.add("python_further_interpreter", place, message);
         }
         let first = found.first()?;
-        Some(PythonTarget { runtime_address: first.runtime_address, version: first.python_version })
+        Some(PythonTarget {
+            runtime_address: first.runtime_address,
+            version: first.python_version,
+            calibration: None,
+        })
     }
 }
 
