@@ -16,6 +16,7 @@ _REPOSITORY = _HERE.parents[1]
 PAGES = {
     "python-stream.md": ("crates/format/src/streams/python.rs",),
     "shared-area.md": ("crates/capture/src/shared.rs",),
+    "calibration.md": ("crates/pyframes/src/calibrate/block.rs",),
     "extended-state-stream.md": ("crates/monitor/src/write/extended_state.rs",),
     "throw-rings.md": ("crates/capture/src/throws/layout.rs",),
     "monitor-protocol.md": ("crates/capture/src/protocol.rs",),

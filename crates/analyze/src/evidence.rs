@@ -47,8 +47,11 @@ pub(crate) fn better(
     has_locals: bool,
     soft_errors: &mut SoftErrors,
 ) -> (PythonStream, PythonDetails) {
-    let target =
-        Target { runtime_address: stream.runtime_address, python_version: stream.python_version };
+    let target = Target {
+        runtime_address: stream.runtime_address,
+        python_version: stream.python_version,
+        calibration: None,
+    };
     let memory = DumpMemory(memory);
     let locals = has_locals.then(LocalsLimits::default);
     let options = DetailsOptions { locals, ..DetailsOptions::default() };

@@ -45,6 +45,7 @@ mod walk;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use lastwords_pyframes::PythonDetails;
 use lastwords_symbols::Sources;
 use lastwords_unwind::Provider;
 use minidump::Minidump;
@@ -161,7 +162,6 @@ fn analyze_with(
         }
     };
     let plumbing = plumbing_of(&stacks, interpreter);
-    let mut own = OwnStreams::read(&dump, &mut soft_errors);
     let thrown_from = own.thrown_from(&mut state, provider);
     throws::mark_rethrows(&mut own.throws, &thrown_from);
     stacks::into_state(&mut state, &threads, &mut stacks);
@@ -198,6 +198,15 @@ impl OwnStreams {
             breadcrumbs: private::read(dump, private::BREADCRUMBS, soft_errors),
             throws: throws::decode(thrown.as_ref(), soft_errors),
         }
+    }
+
+    /// Whether the writer read Python with other offsets than those that are built in.
+    fn has_corrected_layout(&self) -> bool {
+        let corrected = self
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.pointer("/capture/python_layout/corrected")?.as_array());
+        corrected.is_some_and(|corrected| !corrected.is_empty())
     }
 
     /// The frames of each throw, as the processor writes frames.

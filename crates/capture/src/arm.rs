@@ -59,6 +59,8 @@ pub struct Arming<'a> {
     pub runtime_address: u64,
     /// `PY_VERSION_HEX`; 0 = not known.
     pub python_version: u32,
+    /// Where the interpreter has the fields of its structures, see `shared.rs`; empty = not known.
+    pub calibration: &'a [u8],
     /// Hard limit of the time that a crashing process waits, in milliseconds.
     pub budget_ms: u32,
     /// Write nothing to stderr.
@@ -98,6 +100,7 @@ fn arm_now(arming: &Arming<'_>) -> Result<c_int, ArmError> {
     }
     let Some(session) = guard.as_mut() else { return Err(no_memory(&"no session")) };
     session.area.set_python(arming.runtime_address, arming.python_version);
+    session.area.set_calibration(arming.calibration);
     session.area.set_abort_message(abort_message_address());
     session.area.set_private(private_bounds());
     if !session.area.set_config(arming.config) {

@@ -6,7 +6,7 @@
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
 //! | 0 | 8 | bytes | magic | `LWSHARED` |
-//! | 8 | 4 | u32 | version | 3 |
+//! | 8 | 4 | u32 | version | 4 |
 //! | 12 | 4 | u32 | python_version | `PY_VERSION_HEX`; 0 = not known |
 //! | 16 | 8 | u64 | runtime_address | of `_PyRuntime`; 0 = not known |
 //! | 24 | 4 | u32 | config_sequence | odd while the configuration is being written |
@@ -18,11 +18,20 @@
 //! | 84 | 4 | u32 | is_interpreter | 1 = the main program is Python's own, which always finalises |
 //! | 88 | 4 | u32 | has_forked | 1 = a forked child has run Python |
 //! | 92 | 36 | bytes | reserved | for the end of the process |
+//! | 128 | 384 | | calibration | where the interpreter has the fields of its structures, below |
 //! | 512 | 2048 | slots | last_words | below |
 //! | 4096 | 262,144 | bytes | config | JSON: `{"spool_dir", "report", "attachments", "is_quiet"}`, and what `options` says for the monitor |
 //! | 266,240 | 256 × 4096 | slots | annotations | below |
 //! | 1,314,816 | 100 × 1024 | slots | breadcrumbs | a ring, below |
 //! | 1,417,216 | 69,632 | | additions | what `on_dump()` adds to dumps, below |
+//!
+//! Calibration:
+//!
+//! | offset | size | type | field | meaning |
+//! |---|---|---|---|---|
+//! | 0 | 4 | u32 | sequence | odd while it is being written |
+//! | 4 | 4 | u32 | length | bytes of the block; 0 = the process was not calibrated |
+//! | 8 | 376 | bytes | block | see calibration.md |
 //!
 //! Slot of last words, two of 1024 bytes: what a thread wrote to stderr before it gave up.
 //!
@@ -78,6 +87,7 @@
 mod additions;
 mod area;
 mod breadcrumbs;
+mod calibration;
 mod life;
 mod reader;
 pub(crate) mod words;
@@ -90,13 +100,17 @@ pub use reader::{Annotation, AreaReader, Words};
 pub use words::Source;
 
 const MAGIC: [u8; 8] = *b"LWSHARED";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const PRIVATE_OFFSET: usize = 32;
 const ABORT_MESSAGE_OFFSET: usize = 64;
 const THROW_TABLE_OFFSET: usize = 72;
 pub(crate) const LIFE_OFFSET: usize = 80;
 pub(crate) const INTERPRETER_OFFSET: usize = 84;
 pub(crate) const FORKED_OFFSET: usize = 88;
+const CALIBRATION_OFFSET: usize = 128;
+const CALIBRATION_BLOCK: usize = 8;
+/// Most bytes of a calibration.
+pub const CALIBRATION_SIZE: usize = 376;
 const WORDS_OFFSET: usize = 512;
 const WORDS_SLOT_SIZE: usize = 1024;
 const WORDS_SLOTS: usize = 2;
@@ -174,6 +188,7 @@ mod tests {
         assert_eq!(breadcrumbs::slot_offset(breadcrumbs::SLOT_COUNT), additions::OFFSET);
         assert_eq!(additions::OFFSET + additions::SIZE, AREA_SIZE);
         const { assert!(SLOT_VALUE + VALUE_SIZE <= SLOT_SIZE) };
+        const { assert!(CALIBRATION_OFFSET + 8 + CALIBRATION_SIZE == WORDS_OFFSET) };
     }
 
     #[test]

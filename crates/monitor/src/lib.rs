@@ -36,6 +36,7 @@ mod last_words;
 mod paths;
 mod prune;
 mod python_stacks;
+mod python_target;
 mod ranges;
 mod retry;
 mod scrub;

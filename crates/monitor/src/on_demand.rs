@@ -15,7 +15,8 @@ use crate::failure::Failure;
 use crate::order::{Order, Outcome};
 use crate::os::linux::{Hints, LinuxSnapshot, process_name};
 use crate::plan::DumpPlan;
-use crate::report::{self, Finished, told_python};
+use crate::python_target;
+use crate::report::{self, Finished};
 use crate::snapshot::ProcessSnapshot;
 use crate::soft_errors::SoftErrors;
 use crate::throws;
@@ -83,7 +84,7 @@ fn to_files(
     };
     let (snapshot, crash) = LinuxSnapshot::take(request, socket, hints, &mut soft_errors);
     let annotations = area.annotations();
-    let labels = Labels {
+    let mut labels = Labels {
         annotations: annotations.iter().map(|a| (a.key.clone(), annotation_value(a))).collect(),
         reason: crash_text(&crash),
         breadcrumbs: area.breadcrumbs().iter().map(breadcrumb_document).collect(),
@@ -91,7 +92,8 @@ fn to_files(
         additions: extras::note_additions(area.additions(), &snapshot, &mut soft_errors),
         ..Labels::default()
     };
-    let python = told_python(area).or_else(|| snapshot.find_python(&mut soft_errors));
+    let python = python_target::of(area, &snapshot, &mut soft_errors);
+    python_target::note_layout(&mut labels.metadata, python.as_ref());
     let event = Event {
         snapshot: &snapshot,
         crash: &crash,

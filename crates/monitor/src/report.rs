@@ -18,8 +18,9 @@ use crate::last_words;
 use crate::order::Order;
 use crate::os::linux::{Hints, LinuxSnapshot};
 use crate::plan::DumpPlan;
+use crate::python_target;
 use crate::signal_names::signal_name;
-use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, PythonTarget};
+use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
 use crate::throws;
@@ -86,12 +87,6 @@ fn not_started(what: &str, place: &str, error: &io::Error) -> Finished {
         path: None,
         dumps: Vec::new(),
     }
-}
-
-/// Where the interpreter stands, as the SDK knew; `None` when it did not, because the interpreter is
-/// part of a program that exports nothing.
-pub(crate) fn told_python(area: &AreaReader) -> Option<PythonTarget> {
-    area.python().map(|(runtime_address, version)| PythonTarget { runtime_address, version })
 }
 
 /// When the monitor's own part of the caller's patience ends.
@@ -227,7 +222,7 @@ impl Report {
         self.note_crash(&crash, &snapshot);
         self.note_last_words(request, area, &crash);
         let throws = self.note_throws(area, &crash, &snapshot);
-        let labels = Labels {
+        let mut labels = Labels {
             report_id: self.id,
             client_id: parse_uuid(self.document.text("client_id")),
             annotations: annotations.iter().map(|a| (a.key.clone(), annotation_value(a))).collect(),
@@ -238,7 +233,8 @@ impl Report {
             throws,
             additions: extras::note_additions(area.additions(), &snapshot, &mut self.soft_errors),
         };
-        let python = told_python(area).or_else(|| snapshot.find_python(&mut self.soft_errors));
+        let python = python_target::of(area, &snapshot, &mut self.soft_errors);
+        python_target::note_layout(&mut labels.metadata, python.as_ref());
         let time_s = u32::try_from(request.time_ns.div_euclid(1_000_000_000)).unwrap_or(u32::MAX);
         let event = Event {
             snapshot: &snapshot,

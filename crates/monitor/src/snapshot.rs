@@ -15,6 +15,7 @@ use lastwords_format::streams::process_vm_counters::VmCounters;
 use lastwords_format::streams::system_info::SystemInfo;
 use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_pyframes::Memory;
+use lastwords_pyframes::calibrate::Calibration;
 
 use crate::soft_errors::SoftErrors;
 
@@ -71,6 +72,8 @@ pub struct PythonTarget {
     pub runtime_address: u64,
     /// `PY_VERSION_HEX`.
     pub version: u32,
+    /// What the process found out about the interpreter's structures.
+    pub calibration: Option<Calibration>,
 }
 
 /// What memory is made of.

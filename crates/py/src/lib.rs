@@ -6,6 +6,7 @@
 // pyo3's macros write code that these lints look at.
 #![allow(clippy::arithmetic_side_effects, missing_docs)]
 
+mod calibration;
 mod options;
 mod throw_notes;
 
@@ -96,11 +97,14 @@ fn arm(
     config.insert("attachments".to_owned(), attachments.into());
     config.insert("is_quiet".to_owned(), is_quiet.into());
     let config = Value::Object(config).to_string();
+    let (runtime_address, python_version) = (runtime_address(), python_version(py)?);
+    let calibration = calibration::of_this_interpreter(py, runtime_address, python_version);
     let arming = Arming {
         monitor_path,
         config: config.as_bytes(),
-        runtime_address: runtime_address(),
-        python_version: python_version(py)?,
+        runtime_address,
+        python_version,
+        calibration: &calibration,
         budget_ms,
         is_quiet,
         options,

@@ -10,6 +10,7 @@
 //! [`SoftError`] beside the rest.
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 mod code;
 mod debug_build;
 mod details;
@@ -21,6 +22,7 @@ mod layout;
 pub mod lines;
 mod memory;
 mod objects;
+mod paged_memory;
 mod pages;
 mod recording;
 mod secrets;
@@ -36,6 +38,7 @@ mod interpreters;
 
 use lastwords_format::streams::python::PythonStream;
 
+use crate::calibrate::Calibration;
 use crate::code::Codes;
 use crate::frames::FrameReader;
 use crate::layout::Layout;
@@ -71,6 +74,14 @@ pub const SOFT_ERROR_CODES: &[(&str, &str)] = &[
         "the target's own offsets cannot be used, and the built-in ones were; or they are all \
          that is known of its version",
     ),
+    (
+        "python_layout_corrected",
+        "the process found out that built-in offsets are wrong, and which ones are right",
+    ),
+    (
+        "python_layout_contradicted",
+        "the process found out that built-in offsets are wrong; what is read by them may be too",
+    ),
     ("python_exception_unknown", "the type of a thread's pending exception could not be read"),
     ("python_gil_unknown", "who holds the GIL could not be read"),
     ("python_build_unknown", "whether the target is a debug build could not be read"),
@@ -86,6 +97,8 @@ pub struct Target {
     pub runtime_address: u64,
     /// `PY_VERSION_HEX`.
     pub python_version: u32,
+    /// What the process itself found out about its layout, while it was healthy.
+    pub calibration: Option<Calibration>,
 }
 
 /// Bounds of the work that hostile memory can cause.
@@ -181,10 +194,9 @@ fn read_frames(
     limits: &Limits,
 ) -> Result<(Layout, Outcome), Error> {
     let mut source = Source::new(memory, limits);
-    let (layout, assumed) =
-        layout::choose(&mut source, target.runtime_address, target.python_version)?;
+    let (layout, told) = calibrate::choose(&mut source, target)?;
     let mut soft_errors = SoftErrors::new(limits.max_soft_errors);
-    if let Some(SoftError { code, where_, message }) = assumed {
+    for SoftError { code, where_, message } in told {
         soft_errors.push(code, where_, message);
     }
     let objects = Objects::new(source, layout, limits);

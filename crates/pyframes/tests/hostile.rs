@@ -136,7 +136,8 @@ fn a_maze_of_pointers_ends() {
     for version in VERSIONS {
         for seed in 0..12 {
             for mask in [0xFFFF_FFF8, 0xFFF8, 0x7F8, u64::MAX, 0] {
-                let target = Target { runtime_address: 0x1000, python_version: version };
+                let target =
+                    Target { runtime_address: 0x1000, python_version: version, calibration: None };
                 let _ = read_bounded(&Maze { seed, mask }, &target);
             }
         }
@@ -230,7 +231,11 @@ impl Memory for Endless {
 
 #[test]
 fn what_never_ends_is_cut_by_limits() {
-    let target = Target { runtime_address: Endless::RUNTIME, python_version: 0x030B_07F0 };
+    let target = Target {
+        runtime_address: Endless::RUNTIME,
+        python_version: 0x030B_07F0,
+        calibration: None,
+    };
     for frames_per_activation in [1, 3, 1 << 30] {
         let outcome = read_bounded(&Endless { frames_per_activation }, &target).expect("readable");
         let first = &outcome.stream.threads[0];

@@ -11,6 +11,7 @@ from lastwords.sdk.throw_note import ThrowNote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
     from typing import Any
 
@@ -71,6 +72,19 @@ def find_monitor() -> str:
     )
 
 
+class _Known:
+    """What the core can compare its knowledge of CPython's structures with, while it arms.
+
+    The newest frame is a generator's that C code resumed, of a function whose name is not its
+    qualified name; below it is a plain function's (crates/py/src/calibration.rs).
+    """
+
+    __slots__ = ()
+
+    def armed(self, core: ModuleType, arguments: dict[str, Any]) -> Iterator[int]:
+        yield core.arm(**arguments)
+
+
 def _is_executable(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)
 
@@ -92,15 +106,16 @@ def arm(settings: Settings, spool_dir: str, report_base: str) -> int:
     monitor_path = find_monitor()
     try:
         _native.set_throw_note(ThrowNote)
-        pid = _native.arm(
-            monitor_path=monitor_path,
-            spool_dir=spool_dir,
-            report_base=report_base.encode("ascii"),
-            attachments=list(settings.attachments),
-            budget_ms=int(settings.budget_s * 1000),
-            is_quiet=settings.quiet,
-            options=options_json(settings, spool_dir),
-        )
+        arguments = {
+            "monitor_path": monitor_path,
+            "spool_dir": spool_dir,
+            "report_base": report_base.encode("ascii"),
+            "attachments": list(settings.attachments),
+            "budget_ms": int(settings.budget_s * 1000),
+            "is_quiet": settings.quiet,
+            "options": options_json(settings, spool_dir),
+        }
+        pid = next(_Known().armed(_native, arguments))
     except Exception as error:  # CoreError, or whatever a broken build raises
         raise CaptureError(
             "capture_not_armed",

@@ -25,8 +25,11 @@ impl DumpWriter<'_> {
         let most = if is_full { MOST_FULL_EVIDENCE } else { MOST_EVIDENCE };
         let memory = self.snapshot.memory();
         let recording = RecordingMemory::new(memory, most, MOST_EVIDENCE_RANGES);
-        let target =
-            Target { runtime_address: target.runtime_address, python_version: target.version };
+        let target = Target {
+            runtime_address: target.runtime_address,
+            python_version: target.version,
+            calibration: target.calibration,
+        };
         let options = self.details_options(crash);
         let outcome = read_python_with_details(&recording, &target, &Limits::default(), &options);
         if self.has_evidence() {

@@ -275,7 +275,11 @@ pub fn write_kind(
         breadcrumbs: vec![json!({"message": "opened the gate", "level": "info"})],
         ..Default::default()
     };
-    let python = Some(PythonTarget { runtime_address: 0xDEAD_0000, version: 0x030B_07F0 });
+    let python = Some(PythonTarget {
+        runtime_address: 0xDEAD_0000,
+        version: 0x030B_07F0,
+        calibration: None,
+    });
     let mut soft_errors = SoftErrors::default();
     let size = DumpFile::new(file, 1_700_000_001, kind.flags().bits()).and_then(|dump| {
         let writer = DumpWriter::new(snapshot, dump, kind, deadline, &mut soft_errors);

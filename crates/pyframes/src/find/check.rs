@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::layout::fields::built_in;
 use crate::layout::{self, Layout};
-use crate::memory::{Memory, MemoryError};
+use crate::memory::Memory;
 use crate::source::Source;
 use crate::{Limits, Target, read_python};
 
@@ -30,26 +31,10 @@ fn limits() -> Limits {
     }
 }
 
-/// Memory in which nothing stands: a layout that is asked for with it is the built-in one.
-struct Nothing;
-
-impl Memory for Nothing {
-    fn read(&self, _: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
-        buffer.fill(0);
-        Ok(())
-    }
-}
-
 /// The built-in layout of each minor version that there is, as a release.
 pub(super) fn known_layouts() -> Vec<(u32, Layout)> {
     let versions = MINORS.map(|minor| 3 << 24 | minor << 16 | FINAL);
-    versions
-        .filter_map(|version| {
-            let mut source = Source::new(&Nothing, &limits());
-            let (layout, _) = layout::choose(&mut source, 8, version).ok()?;
-            Some((version, layout))
-        })
-        .collect()
+    versions.filter_map(|version| Some((version, built_in(version)?))).collect()
 }
 
 /// Whether an interpreter with a thread hangs on the runtime; `None` when no layout is known for
@@ -91,7 +76,7 @@ pub(super) fn best_reading(memory: &dyn Memory, fitting: &[(u64, u32)]) -> Optio
         return Some(*only);
     }
     let mark = |(runtime_address, python_version): (u64, u32)| {
-        let target = Target { runtime_address, python_version };
+        let target = Target { runtime_address, python_version, calibration: None };
         let outcome = read_python(memory, &target, &limits()).ok()?;
         let frames = outcome.stream.threads.iter().flat_map(|thread| &thread.frames);
         let whole = frames.filter(|frame| !frame.is_partial).count();

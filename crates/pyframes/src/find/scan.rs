@@ -7,8 +7,7 @@
 //! pointer to an interpreter, and from lists whose heads point to themselves (`usedpools` of
 //! `Objects/obmalloc.c`).
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::check::is_interpreter;
@@ -16,12 +15,12 @@ use super::modules::Module;
 use super::reach::Reach;
 use super::version::of_debug_offsets;
 use crate::layout::Layout;
-use crate::memory::{Memory, MemoryError, read_available};
+use crate::memory::{Memory, read_available};
+use crate::paged_memory::PagedMemory;
 
 const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
 const STEP: u64 = 1024 * 1024;
 const PAGE: u64 = 4096;
-const PAGE_BYTES: usize = 4096;
 /// Data that is searched of one module.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 /// A module holds one runtime; copies of its data may be met.
@@ -52,7 +51,8 @@ pub(super) fn back_pointers(
     module: &Module<'_>,
     layouts: &[(u32, Layout)],
 ) -> Vec<(u64, u32)> {
-    let pages = Pages { memory: reach, known: RefCell::default() };
+    // The words of interpreters and thread states lie all over the heap.
+    let pages = PagedMemory::new(reach);
     let mut refused = HashSet::new();
     let mut found = Vec::new();
     for_each_triple(reach, module.data(reach), &mut |address, [head, main, next_id]| {
@@ -122,30 +122,5 @@ fn for_each_triple(reach: &Reach<'_>, parts: Vec<Range<u64>>, look: &mut dyn FnM
             start = start.saturating_add(read.max(PAGE.min(size)));
             left = left.saturating_sub(size);
         }
-    }
-}
-
-/// Memory that is read by pages, each once: the words of interpreters and thread states lie all
-/// over the heap.
-struct Pages<'r, 'm> {
-    memory: &'r Reach<'m>,
-    known: RefCell<HashMap<u64, Option<Box<[u8]>>>>,
-}
-
-impl Memory for Pages<'_, '_> {
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
-        let length = buffer.len();
-        let failed = || MemoryError::new(address, length, "not readable");
-        let page = address.checked_div(PAGE).unwrap_or(0).saturating_mul(PAGE);
-        let offset = usize::try_from(address.wrapping_sub(page)).map_err(|_| failed())?;
-        let mut known = self.known.borrow_mut();
-        let bytes = known.entry(page).or_insert_with(|| {
-            let mut bytes = vec![0; PAGE_BYTES];
-            self.memory.read(page, &mut bytes).ok().map(|()| bytes.into_boxed_slice())
-        });
-        let end = offset.saturating_add(length);
-        let found = bytes.as_ref().and_then(|bytes| bytes.get(offset..end));
-        buffer.copy_from_slice(found.ok_or_else(failed)?);
-        Ok(())
     }
 }

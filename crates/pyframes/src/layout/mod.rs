@@ -18,6 +18,7 @@ mod claims;
 mod debug_offsets;
 #[cfg(test)]
 mod dwarf_tests;
+pub(crate) mod fields;
 mod free_threaded;
 #[cfg(test)]
 mod header_tests;
@@ -232,7 +233,7 @@ pub(crate) fn choose(
 ) -> Result<(Layout, Option<SoftError>), Error> {
     const RELEASE_CANDIDATE: u32 = 0xC;
     const FIRST_WITH_OFFSETS: u32 = 0x030D;
-    let target = Target { runtime_address, python_version };
+    let target = Target { runtime_address, python_version, calibration: None };
     let minor = python_version >> 16;
     let has_settled = (python_version >> 4) & 0xf >= RELEASE_CANDIDATE;
     match minor {

@@ -223,8 +223,11 @@ impl Waiting {
 
     /// Reads the frames through what was found, and checks that they are those of the script.
     pub fn check_frames(&self, found: &Found) {
-        let target =
-            Target { runtime_address: found.runtime_address, python_version: found.python_version };
+        let target = Target {
+            runtime_address: found.runtime_address,
+            python_version: found.python_version,
+            calibration: None,
+        };
         let outcome = read_python(&self.memory(), &target, &Limits::default());
         assert_eq!(names(&outcome.expect("it can be read")), ["waiting", "<module>"]);
     }

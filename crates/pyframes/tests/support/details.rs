@@ -26,7 +26,8 @@ impl Victim {
         let truth: Value = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("the victim of {interpreter:?} failed: {line}"));
         let runtime_address = truth["runtime"].as_u64().expect("an address");
-        let target = Target { runtime_address, python_version: interpreter.version };
+        let python_version = interpreter.version;
+        let target = Target { runtime_address, python_version, calibration: None };
         let victim = Self { child, truth, target };
         victim.wait_for_state(&["S"]);
         victim.stop();

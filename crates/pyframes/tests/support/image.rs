@@ -77,7 +77,7 @@ impl Image {
     }
 
     pub fn target() -> Target {
-        Target { runtime_address: RUNTIME, python_version: 0x030B_07F0 }
+        Target { runtime_address: RUNTIME, python_version: 0x030B_07F0, calibration: None }
     }
 
     pub fn map(&mut self, address: u64, size: usize) {

@@ -71,7 +71,8 @@ impl Starting {
         let truth: Value = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("the victim of {:x} failed: {line}", self.version));
         let runtime_address = truth["runtime"].as_u64().expect("an address");
-        let target = Target { runtime_address, python_version: self.version };
+        let python_version = self.version;
+        let target = Target { runtime_address, python_version, calibration: None };
         let victim = Victim { child: self.child, truth, target };
         victim.wait_for_state(&["S"]);
         victim.stop();

@@ -5,7 +5,7 @@
 use std::os::fd::FromRawFd;
 
 use super::*;
-use crate::shared::{AREA_SIZE, Additions, Area, Breadcrumb, additions};
+use crate::shared::{AREA_SIZE, Additions, Area, Breadcrumb, CALIBRATION_SIZE, additions};
 
 /// What damage is aimed at: the small fields, a slot of each kind, the heads of the additions.
 const PLACES: [(usize, usize); 6] = [
@@ -20,6 +20,7 @@ const PLACES: [(usize, usize); 6] = [
 fn filled() -> Area {
     let area = Area::new().unwrap();
     area.set_python(0x1000, 0x030B_0000);
+    area.set_calibration(&[7; 200]);
     assert!(
         area.set_config(b"{\"a\": 1}") && area.set_annotation("key", Some(("v", Kind::String)))
     );
@@ -37,6 +38,7 @@ fn file_of(area: &Area) -> File {
 fn check(reader: &AreaReader) {
     let _ = (reader.python(), reader.abort_message(), reader.life(), reader.throw_table());
     let _ = (reader.is_interpreter(), reader.has_forked());
+    assert!(reader.calibration().is_none_or(|block| block.len() <= CALIBRATION_SIZE));
     assert!(reader.private_ranges().len() <= 2);
     assert!(reader.config().unwrap().len() <= CONFIG_SIZE);
     // A byte that is no text becomes a character of three.

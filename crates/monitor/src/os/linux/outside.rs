@@ -100,7 +100,11 @@ pub(crate) fn first_python(
         soft_errors.add("python_further_interpreter", place, message);
     }
     let first = found.first()?;
-    Some(PythonTarget { runtime_address: first.runtime_address, version: first.python_version })
+    Some(PythonTarget {
+        runtime_address: first.runtime_address,
+        version: first.python_version,
+        calibration: None,
+    })
 }
 
 /// What the handler would have told, had there been one.

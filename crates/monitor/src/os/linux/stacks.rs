@@ -139,8 +139,8 @@ fn capture(before: &Before, threads: &[ThreadSnapshot], has_locals: bool) -> Cap
     });
     let stacks: Vec<Range<u64>> = stacks.collect();
     stacks.iter().for_each(|stack| memory.keep(stack));
-    if let Some(PythonTarget { runtime_address, version }) = before.python {
-        let target = Target { runtime_address, python_version: version };
+    if let Some(PythonTarget { runtime_address, version, calibration }) = before.python {
+        let target = Target { runtime_address, python_version: version, calibration };
         let options = DetailsOptions {
             locals: has_locals.then(LocalsLimits::default),
             ..DetailsOptions::default()
