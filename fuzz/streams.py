@@ -21,7 +21,8 @@ __all__ = ["otherwise_said", "stream_damaged"]
 _ENTRY = struct.Struct("<III")
 _MOST_STREAMS = 100
 _METADATA, _BREADCRUMBS, _THROWS, _KERNEL = 0x4C570002, 0x4C570003, 0x4C570004, 0x4C570006
-_OF_OURS = (_METADATA, _BREADCRUMBS, _THROWS, _KERNEL)
+_PYTHON_DETAILS = 0x4C570008
+_OF_OURS = (_METADATA, _BREADCRUMBS, _THROWS, _KERNEL, _PYTHON_DETAILS)
 _NEW = (10, 11, 12, 15, 17, 24, 0x4C570001, *_OF_OURS)
 """Comments, handles, process times, thread times and names; the private ones."""
 _A_THROW = {

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dying import PROGRAMS, analyze
+from dying import PROGRAMS, analyze, run_python
 from minidump_streams import open_dump
 from targets import interpreters, lastwords, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from dying import Home
 
 pytestmark = pytest.mark.integration
 
@@ -96,3 +99,33 @@ def test_a_triage_dump_has_no_texts_of_the_program(process: int, tmp_path: Path)
     assert [exception["type"] for exception in handled] == ["PermissionError"]
     assert all("text" not in exception for exception in handled)
     assert SECRET not in path.read_bytes()
+
+
+CRASH = """
+import ctypes, sys
+import lastwords
+lastwords.install(product="p", dump_dir=sys.argv[1], python_locals=sys.argv[2] == "yes")
+def crash(number, password):
+    try:
+        raise ValueError("db_password=planted, and more")
+    except ValueError:
+        ctypes.string_at(8)
+crash(4711, "".join(["hun", "ter2-", "s" * 4000]))
+"""
+
+
+@pytest.mark.parametrize("wanted", ["no", "yes"])
+def test_a_crash_tells_variables_where_install_says_so(home: Home, wanted: str) -> None:
+    death = run_python(["-c", CRASH, home.spool, wanted], home)
+    assert death.returncode == -signal.SIGSEGV, death.stderr
+    analysis = analyze(home.report().dump)
+    variables = variables_of(analysis["crashing_thread"], "crash")
+    found = {name: variable["value"] for name, variable in variables.items()}
+    assert found == ({"number": "4711", "password": "[redacted]"} if wanted == "yes" else {})
+    python = analysis["crashing_thread"]["python"]
+    assert python["name"] == "MainThread"
+    handled = python["handled_exception"]
+    assert (handled["type"], handled["text"]) == (
+        "ValueError",
+        "db_password=[scrubbed] and more",
+    )

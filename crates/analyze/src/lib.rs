@@ -142,9 +142,15 @@ fn analyze_with(
     let mut state = state::process(path, &mut bytes, provider, &mut soft_errors)?;
     let dump = state::open(path, &bytes)?;
     let threads = Threads::read(&dump);
+    let mut own = OwnStreams::read(&dump, &mut soft_errors);
     let stream = python::read(&dump, &mut soft_errors);
-    let better = stream
-        .map(|stream| evidence::better(stream, &threads.memory, options.locals, &mut soft_errors));
+    let better = stream.map(|stream| {
+        // The process knew better than the tables that are built in here.
+        if own.has_corrected_layout() {
+            return (stream, PythonDetails::default());
+        }
+        evidence::better(stream, &threads.memory, options.locals, &mut soft_errors)
+    });
     let (stream, evidence) = better.unzip();
     let python = ByThread::of(stream.as_ref(), &threads, options.max_frames, &mut soft_errors);
     let runtime = stream.as_ref().map_or(0, |stream| stream.runtime_address);

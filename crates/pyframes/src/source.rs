@@ -12,6 +12,10 @@ use crate::pages::Pages;
 /// in the same one cannot fail for the length alone. 4 KiB is the smallest page there is.
 const PAGE_SIZE: u64 = 4096;
 
+/// What a read costs the budget of bytes where pages are kept, but the page cannot be read: a
+/// system call that most likely fails.
+const COST_WITHOUT_PAGE: usize = 1024;
+
 /// Why a structure could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 pub(crate) enum Fault {
@@ -120,6 +124,7 @@ impl<'m> Source<'m> {
             if let Some(bytes) = pages.get(self.memory, address, length, spend)? {
                 return Ok(bytes);
             }
+            self.spend(COST_WITHOUT_PAGE)?;
         }
         let mut buffer = vec![0; length];
         self.memory.read_unrecorded(address, &mut buffer)?;

@@ -70,7 +70,7 @@ fn threads_have_the_names_that_threading_gives_them() {
         assert!(states.len() > 10);
         for scenario in states.keys() {
             let name = thread(victim, &outcome.details, scenario).name.clone();
-            assert_eq!(name, Some(format!("{scenario} größe")), "{interpreter:?}");
+            assert_eq!(name, Some(format!("größe {scenario}")), "{interpreter:?}");
         }
         let main = victim.truth["main"].as_u64();
         let main = outcome.details.threads.iter().find(|thread| Some(thread.tstate) == main);

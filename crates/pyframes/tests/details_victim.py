@@ -401,7 +401,7 @@ def wait_until_blocked(threads):
 def main():
     ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: never outlive the test
     threads = [
-        threading.Thread(target=run, args=(s,), name=f"{s.__name__} größe", daemon=True)
+        threading.Thread(target=run, args=(s,), name=f"größe {s.__name__}", daemon=True)
         for s in SCENARIOS
     ]
     for thread in threads:

@@ -189,7 +189,7 @@ fn sys_dict(image: &mut Image) {
 }
 
 fn read(image: &Image) -> Outcome {
-    let target = Target { runtime_address: RUNTIME, python_version: VERSION };
+    let target = Target { runtime_address: RUNTIME, python_version: VERSION, calibration: None };
     read_python(image, &target, &Limits::default()).expect("readable")
 }
 

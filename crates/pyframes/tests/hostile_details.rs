@@ -59,7 +59,9 @@ fn recordings() -> &'static [(Target, Recorded)] {
     static RECORDINGS: OnceLock<Vec<(Target, Recorded)>> = OnceLock::new();
     RECORDINGS.get_or_init(|| {
         let mut recordings = Vec::new();
-        for interpreter in known_interpreters() {
+        let mut interpreters = known_interpreters();
+        interpreters.dedup_by_key(|interpreter| interpreter.minor());
+        for interpreter in interpreters {
             for script in ["details_victim.py", "tasks_victim.py"] {
                 let victim = Victim::start_script(&interpreter, script, None);
                 recordings.push(record(&victim));

@@ -16,7 +16,7 @@ use crate::snapshot::{Crash, PythonTarget};
 /// Most evidence behind the Python stream, and most with `WithFullAuxiliaryState`.
 const MOST_EVIDENCE: u64 = 4 * 1024 * 1024;
 const MOST_FULL_EVIDENCE: u64 = 64 * 1024 * 1024;
-const MOST_EVIDENCE_RANGES: usize = 20_000;
+const MOST_EVIDENCE_RANGES: usize = 32_768;
 
 impl DumpWriter<'_> {
     pub(super) fn python(&mut self, target: Option<PythonTarget>, crash: &Crash) -> StreamResult {
@@ -30,7 +30,7 @@ impl DumpWriter<'_> {
             python_version: target.version,
             calibration: target.calibration,
         };
-        let options = self.details_options(crash);
+        let options = self.details_options(&target, crash);
         let outcome = read_python_with_details(&recording, &target, &Limits::default(), &options);
         if self.has_evidence() {
             let evidence = recording.ranges().into_iter();

@@ -2,7 +2,7 @@
 //! variables that were asked for (docs/formats/python-details.md).
 
 use lastwords_format::streams::stream_type;
-use lastwords_pyframes::{DetailsOptions, LocalsLimits, PythonDetails};
+use lastwords_pyframes::{DetailsOptions, LocalsLimits, PythonDetails, Target};
 
 use super::{DumpWriter, StreamResult};
 use crate::plan::DumpFlags;
@@ -11,17 +11,22 @@ use crate::snapshot::Crash;
 
 /// Most bytes of the stream: readers take 4 MiB of JSON.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
+/// `PY_VERSION_HEX` from which on thread states hold kernel thread ids.
+const FIRST_WITH_KERNEL_IDS: u32 = 0x030B_0000;
 
 impl DumpWriter<'_> {
     /// What is to be read of this process for this kind of dump.
-    pub(super) fn details_options(&self, crash: &Crash) -> DetailsOptions {
+    pub(super) fn details_options(&self, target: &Target, crash: &Crash) -> DetailsOptions {
         // Values may say anything of the user, as memory does.
         let filters = [DumpFlags::FILTER_MEMORY, DumpFlags::FILTER_TRIAGE];
         let is_filtered = filters.iter().any(|flag| self.flags.contains(*flag));
         let is_wanted = self.python_locals && !is_filtered;
+        // Older ones know a thread by `pthread_self()` alone, which is its thread pointer.
+        let has_kernel_ids = target.python_version >= FIRST_WITH_KERNEL_IDS;
+        let thread = if has_kernel_ids { crash.thread_id.into() } else { crash.registers.fs_base };
         DetailsOptions {
             locals: is_wanted.then(LocalsLimits::default),
-            first_thread: Some(crash.thread_id.into()),
+            first_thread: Some(thread),
             ..DetailsOptions::default()
         }
     }

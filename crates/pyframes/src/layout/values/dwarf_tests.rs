@@ -58,9 +58,6 @@ fn constant_claims() -> Vec<Claim> {
         ("PyTypeObject", "tp_dict", TYPE_DICT.offset),
         ("PyTypeObject", "tp_dictoffset", TYPE_DICT_OFFSET.offset),
         ("PyGC_Head", "_gc_next", GC_NEXT),
-        ("struct _gc_runtime_state", "generations[0].head", GC_GENERATIONS[0]),
-        ("struct _gc_runtime_state", "generations[1].head", GC_GENERATIONS[1]),
-        ("struct _gc_runtime_state", "generations[2].head", GC_GENERATIONS[2]),
     ]
 }
 
@@ -94,6 +91,10 @@ fn claims(minor: u32, layout: &ValueLayout) -> Vec<Claim> {
         ("PyCodeObject", "co_argcount", layout.code.argument_count.offset),
         ("PyCodeObject", "co_kwonlyargcount", layout.code.keyword_only_count.offset),
     ]);
+    // GDB 13 puts `generations` at 20, where no pointer can be, in builds with LTO; behind its
+    // three entries of 24 bytes follow, until 3.13, `generation0` and then this one.
+    let behind = GC_GENERATIONS[2] + 24 + if minor >= 14 { 0 } else { 8 };
+    claims.push(("struct _gc_runtime_state", "permanent_generation.head", behind));
     let pending_type = exception.pending_type;
     claims.extend(pending_type.map(|field| ("PyThreadState", "curexc_type", field.offset)));
     if minor >= 11 {

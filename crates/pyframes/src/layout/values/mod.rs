@@ -23,6 +23,7 @@
 //! | `partialobject` | 24 | args |
 //! | `PyAsyncGenASend`, `PyAsyncGenAThrow`, `PyCoroWrapper`, `anextawaitableobject` | 16 | what is awaited |
 //! | `futureiterobject` | 16 | future |
+//! | `TaskWakeupMethWrapper` (3.9) | 16 | ww_task |
 //! | `PyFrameObject` (3.11 and later) | 24 | f_frame |
 //! | `PyTypeObject` | 32, 256, 264, 288 | tp_basicsize, tp_base, tp_dict, tp_dictoffset |
 //! | `PyGC_Head` | 0; 16 bytes before its object | next |

@@ -3,6 +3,7 @@
 //! | callback | made by | leads to |
 //! |---|---|---|
 //! | built-in method whose `self` is a task | `await task` | that task |
+//! | `TaskWakeupMethWrapper` (3.9) | `await task` | its task |
 //! | bound method of a `TaskGroup` | `TaskGroup` | its `_parent_task` |
 //! | bound method of a task | a task written in Python | that task |
 //! | function with a future in its closure | `gather`, `wait`, `shield` | who waits for that future |
@@ -15,8 +16,8 @@ use std::collections::HashSet;
 use super::Tasks;
 use super::task::{FUTURE, TASK};
 use crate::layout::values::{
-    BUILTIN_SELF, CELL_CONTENTS, LIST_ITEMS, METHOD_SELF, PARTIAL_ARGUMENTS, SET_MASK, SET_TABLE,
-    SIZE, TaskFields,
+    AWAITED, BUILTIN_SELF, CELL_CONTENTS, LIST_ITEMS, METHOD_SELF, PARTIAL_ARGUMENTS, SET_MASK,
+    SET_TABLE, SIZE, TaskFields,
 };
 use crate::source::Fault;
 use crate::values::{Reader, plausible};
@@ -127,8 +128,10 @@ impl Reader<'_> {
     fn callback(&mut self, callback: u64, waiting: &mut Waiting) -> Result<Vec<u64>, Fault> {
         let of = self.type_of(callback)?;
         match of.built_in() {
-            "builtin_function_or_method" => {
-                let task = self.structure(callback, &[BUILTIN_SELF])?.get(BUILTIN_SELF)?;
+            wakeup @ ("builtin_function_or_method" | "TaskWakeupMethWrapper") => {
+                let is_method = wakeup == "builtin_function_or_method";
+                let task = if is_method { BUILTIN_SELF } else { AWAITED };
+                let task = self.structure(callback, &[task])?.get(task)?;
                 if self.is_task(task) {
                     waiting.add(task);
                 }
