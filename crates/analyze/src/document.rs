@@ -132,9 +132,9 @@ fn merged_frames(
         }
     }
     let mut out = Vec::with_capacity(native.len().saturating_add(python.frames.len()));
-    let mut replaced = Replaced::new(stack, &native);
+    let mut native = NativeFrames { stack, frames: native, told: None };
     for item in stack.merged() {
-        if let Some(frame) = frame_of_item(item, &native, stack, python, &mut replaced) {
+        if let Some(frame) = frame_of_item(item, &mut native, python) {
             out.push(frame);
         }
     }
@@ -148,13 +148,11 @@ fn merged_frames(
 
 fn frame_of_item(
     item: Item,
-    native: &[Value],
-    stack: &Stack,
+    native: &mut NativeFrames<'_>,
     python: &OnThread<'_>,
-    replaced: &mut Replaced<'_>,
 ) -> Option<Value> {
     let (mut frame, gap) = match item {
-        Item::Native { index, gap } => (native.get(stack.frame_of(index)?)?.clone(), gap),
+        Item::Native { index, gap } => (native.take(index)?, gap),
         Item::Python { index, placement, gap, instead_of } => {
             let text = match placement {
                 Placement::Anchored => "anchored",
@@ -164,7 +162,7 @@ fn frame_of_item(
             if let Some((count, _)) = python.omitted.filter(|(_, at)| *at == index) {
                 frame.as_object_mut()?.insert("omitted_frames".into(), count.into());
             }
-            if let Some(evaluation) = instead_of.and_then(|span| replaced.take(span)) {
+            if let Some(evaluation) = instead_of.and_then(|span| native.take_replaced(span)) {
                 frame.as_object_mut()?.insert("evaluation".into(), evaluation);
             }
             (frame, gap)
@@ -190,26 +188,28 @@ const EVALUATION_KEYS: &[&str] = &[
     "trust",
 ];
 
-/// The evaluation frames that Python frames stand for; each is told once.
-struct Replaced<'a> {
+/// The native frames, each of which is shown, or replaced by Python frames: it moves out once.
+struct NativeFrames<'a> {
     stack: &'a Stack,
-    native: &'a [Value],
+    frames: Vec<Value>,
+    /// The evaluation frame that was told last.
     told: Option<usize>,
 }
 
-impl<'a> Replaced<'a> {
-    fn new(stack: &'a Stack, native: &'a [Value]) -> Self {
-        Self { stack, native, told: None }
+impl NativeFrames<'_> {
+    fn take(&mut self, span: usize) -> Option<Value> {
+        self.frames.get_mut(self.stack.frame_of(span)?).map(Value::take)
     }
 
-    fn take(&mut self, span: usize) -> Option<Value> {
+    /// What is kept of an evaluation frame that Python frames stand for; the first of them tells it.
+    fn take_replaced(&mut self, span: usize) -> Option<Value> {
         if self.told == Some(span) {
             return None;
         }
         self.told = Some(span);
-        let frame = self.native.get(self.stack.frame_of(span)?)?;
-        let kept = EVALUATION_KEYS.iter().map(|key| ((*key).to_owned(), frame.get(*key).cloned()));
-        Some(kept.map(|(key, value)| (key, value.unwrap_or(Value::Null))).collect())
+        let mut frame = self.take(span)?;
+        let mut kept = |key: &&str| frame.get_mut(*key).map_or(Value::Null, Value::take);
+        Some(EVALUATION_KEYS.iter().map(|key| ((*key).to_owned(), kept(key))).collect())
     }
 }
 

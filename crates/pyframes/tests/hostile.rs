@@ -267,7 +267,8 @@ fn another_version_than_the_process_has_gives_no_garbage() {
 fn unknown_versions_are_refused_by_name() {
     let nothing = Maze { seed: 0, mask: 0 };
     for version in [0x0308_12F0, 0x030B_00A7, 0x030C_00B5, 0x0310_00F0, 0x0400_00F0, 0] {
-        let unknown = Target { python_version: version, runtime_address: 0x1000 };
+        let unknown =
+            Target { python_version: version, runtime_address: 0x1000, calibration: None };
         let error = read_bounded(&nothing, &unknown).expect_err("it is not known");
         assert_eq!(error, Error::UnsupportedVersion { version });
         assert!(error.to_string().contains(&format!("{version:#010x}")), "{error}");
