@@ -20,6 +20,7 @@
 //! ```
 
 mod breakpad;
+mod bytes;
 mod catalog;
 mod demangle;
 mod dwarf;
@@ -27,7 +28,9 @@ mod elf;
 mod file;
 mod image;
 mod locate;
+mod macho;
 mod module;
+mod pe;
 mod status;
 mod symbols;
 mod symtab;
@@ -37,6 +40,8 @@ pub use demangle::demangle;
 pub use elf::{ElfImage, ElfSymbols};
 pub use file::OpenError;
 pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
-pub use module::ModuleId;
+pub use macho::{MachImage, MachSymbols};
+pub use module::{ImageStamp, ModuleId};
+pub use pe::{FrameRecord, PeImage, PeSymbols};
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{ModuleSymbols, SourceFrame, Sources, Symbolication, Symbols};
