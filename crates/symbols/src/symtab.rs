@@ -11,6 +11,7 @@ use crate::elf::unpack_debugdata;
 use crate::file::MappedFile;
 use crate::image::Image;
 use crate::macho::function_starts;
+use crate::pe::code_starts;
 
 /// Symbols of one table beyond this are left out.
 const MAX_SYMBOLS: usize = 16 << 20;
@@ -88,7 +89,8 @@ impl SymbolTable {
         let Ok(object) = image.object() else { return Vec::new() };
         let decoration = Decoration::of(image.format(), image.architecture());
         let (entries, is_full) = read_entries(&object, image.file());
-        let starts = function_starts(&object, image.image_base());
+        let mut starts = function_starts(&object, image.image_base());
+        starts.extend(code_starts(&object, image));
         let bytes = Bytes::File(image.file().clone());
         let own = Self::new(bytes, entries, decoration, is_full).bounded(&starts);
         let packed = unpack_debugdata(&object).and_then(|bytes| {
@@ -99,13 +101,15 @@ impl SymbolTable {
         tables.filter(|table| !table.entries.is_empty()).collect()
     }
 
-    /// A table of entries whose names lie in `file`, and which may be a part of all.
+    /// A table of entries whose names lie in `file`, and which may be a part of all; `starts`:
+    /// where further functions begin.
     pub(crate) fn of_entries(
         file: Arc<MappedFile>,
         entries: Vec<Entry>,
         decoration: Decoration,
+        starts: &[u64],
     ) -> Self {
-        Self::new(Bytes::File(file), entries, decoration, false)
+        Self::new(Bytes::File(file), entries, decoration, false).bounded(starts)
     }
 
     fn new(bytes: Bytes, mut entries: Vec<Entry>, decoration: Decoration, is_full: bool) -> Self {

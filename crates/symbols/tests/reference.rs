@@ -12,8 +12,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lastwords_symbols::{ModuleSymbols, SourceFrame};
+use lastwords_symbols::ModuleSymbols;
 use serde_json::Value;
+use support::frames::{Frame, is_equal, name, our_frame, their_frame};
 
 /// Parts per thousand of the addresses whose frames must be equal, or differ by a known gap.
 const EXPECTED_PER_MILLE: usize = 995;
@@ -21,13 +22,6 @@ const EXPECTED_PER_MILLE: usize = 995;
 const IDENTICAL_PER_MILLE: usize = 950;
 /// "Step into" and "step over" in CodeView's lines.
 const NO_LINES: [u64; 2] = [0x00f0_0f00, 0x00fe_efee];
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Frame {
-    function: String,
-    /// `?:0` without a line.
-    place: String,
-}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
@@ -192,64 +186,8 @@ fn judge(ours: &[Frame], theirs: &[Frame], has_pdb: bool) -> Verdict {
     Verdict::Different
 }
 
-fn is_equal(ours: &Frame, theirs: &Frame) -> bool {
-    ours.place == theirs.place && name(ours) == name(theirs)
-}
-
 /// `_name` of ours is their `name`, however many there are.
 fn is_undecorated(ours: &Frame, theirs: &Frame) -> bool {
     let (ours, theirs) = (name(ours), name(theirs));
     ours == theirs || ours.strip_prefix('_') == Some(theirs.as_str())
-}
-
-/// The name without return type, template and parameter lists. What `decltype` prints before it
-/// is an expression, which demanglers spell in their own ways.
-fn name(frame: &Frame) -> String {
-    let text = frame.function.replace("(anonymous namespace)", "{anonymous}");
-    let text = match text.strip_prefix("decltype") {
-        Some(rest) => after_brackets(rest.trim_start()),
-        None => &text,
-    };
-    let end = text.find(['<', '(']).filter(|at| *at > 0).unwrap_or(text.len());
-    text[..end].trim_end().rsplit(' ').next().unwrap().to_owned()
-}
-
-fn after_brackets(text: &str) -> &str {
-    let mut depth = 0usize;
-    for (at, letter) in text.char_indices() {
-        match letter {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return text[at + 1..].trim_start();
-        }
-    }
-    text
-}
-
-fn our_frame(frame: &SourceFrame) -> Frame {
-    let function = frame.function.as_deref().unwrap_or("?");
-    let file = frame.file.as_deref().unwrap_or("?");
-    new_frame(function, file, u64::from(frame.line.unwrap_or(0)))
-}
-
-fn their_frame(frame: &Value) -> Frame {
-    let known = |key: &str| match frame[key].as_str().unwrap() {
-        "" | "??" => "?",
-        text => text,
-    };
-    new_frame(known("fn"), known("file"), frame["line"].as_u64().unwrap())
-}
-
-/// The names of compilers' clones are written in three ways, and llvm-symbolizer guesses a file
-/// from the symbol table where it knows no line.
-fn new_frame(function: &str, file: &str, line: u64) -> Frame {
-    let function = function.split(" [clone ").next().unwrap();
-    let function = function.split(" (.").next().unwrap();
-    let clone = [".part.", ".cold", ".constprop.", ".isra."].iter().find_map(|c| function.find(c));
-    let function = function[..clone.unwrap_or(function.len())].to_owned();
-    let place = if line == 0 { "?:0".to_owned() } else { format!("{file}:{line}") };
-    Frame { function, place }
 }

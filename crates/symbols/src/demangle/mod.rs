@@ -2,8 +2,8 @@
 
 mod budget;
 mod decoration;
-mod literals;
 mod msvc;
+mod spelling;
 
 use std::borrow::Cow;
 
@@ -54,7 +54,7 @@ fn demangle_cpp(name: &str) -> Option<String> {
     let parse = ParseOptions::default().recursion_limit(RECURSION_LIMIT);
     let options = DemangleOptions::new().recursion_limit(RECURSION_LIMIT);
     let symbol = Symbol::new_with_options(name, &parse).ok()?;
-    symbol.demangle_with_options(&options).ok().map(|name| literals::respell(&name))
+    symbol.demangle_with_options(&options).ok().map(|name| spelling::respell(&name))
 }
 
 /// Cuts at a character border.

@@ -69,9 +69,10 @@ impl ImageSymbols {
         match found.frames.last_mut() {
             Some(frame) if frame.function.is_none() => frame.function = Some(symbol.demangled()),
             Some(frame) if start == symbol_rva && symbol.is_mangled() => {
-                let is_same = |name: &String| symbol.demangled_base().contains(name.as_str());
+                let qualified = symbol.demangled_base();
+                let is_same = |name: &String| qualified.contains(without_lists(name));
                 if frame.function.as_ref().is_some_and(is_same) {
-                    frame.function = Some(symbol.demangled_base());
+                    frame.function = Some(qualified);
                 }
             }
             Some(_) => {}
@@ -95,4 +96,10 @@ impl ImageSymbols {
         };
         self.tables.get_or_init(|| self.images.iter().flat_map(read).collect())
     }
+}
+
+/// A name before its template and parameter lists, in which DWARF leaves defaults out.
+fn without_lists(name: &str) -> &str {
+    let end = name.find(['<', '(']).filter(|end| *end > 0);
+    end.and_then(|end| name.get(..end)).unwrap_or(name)
 }

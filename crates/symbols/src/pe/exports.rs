@@ -2,7 +2,7 @@
 
 use object::read::pe::{ExportTable, ImageNtHeaders, PeFile};
 
-use super::PeImage;
+use super::{PeImage, code_starts};
 use crate::demangle::Decoration;
 use crate::image::Architecture;
 use crate::symtab::{Entry, RANK_UNSIZED, SymbolTable};
@@ -22,8 +22,11 @@ pub(super) fn read(image: &PeImage) -> Option<SymbolTable> {
         Architecture::X86 => Decoration::Pe32Export,
         _ => Decoration::None,
     };
-    (!entries.is_empty())
-        .then(|| SymbolTable::of_entries(image.file().clone(), entries, decoration))
+    if entries.is_empty() {
+        return None;
+    }
+    let starts = code_starts(&object, image);
+    Some(SymbolTable::of_entries(image.file().clone(), entries, decoration, &starts))
 }
 
 fn entries<'data, Pe: ImageNtHeaders>(

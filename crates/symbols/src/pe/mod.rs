@@ -5,6 +5,7 @@ mod cabinet;
 mod exports;
 mod image;
 mod pdb;
+mod starts;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,7 @@ pub use self::image::PeImage;
 pub(crate) use self::image::is_pe;
 pub use self::pdb::FrameRecord;
 pub(crate) use self::pdb::{Pdb, is_pdb, read_debug_id};
+pub(crate) use self::starts::code_starts;
 use crate::dwarf::DwarfFiles;
 use crate::image::ImageSymbols;
 use crate::symbols::{SourceFrame, Symbolication};

@@ -1,5 +1,11 @@
-//! Literals in template arguments, as compilers' own tools spell them: `20u` and not
-//! `(unsigned int)20`, `true` and not `(bool)1`.
+//! What `cpp_demangle` spells in its own way, as compilers' own tools spell it.
+//!
+//! | `cpp_demangle` | others |
+//! |---|---|
+//! | `(unsigned int)20`, `(bool)1` | `20u`, `true` |
+//! | `a<b, >`, for an empty list at the end | `a<b>` |
+//! | `{virtual override thunk({offset(-16)}, f())}` | `non-virtual thunk to f()` |
+//! | `{virtual override thunk({virtual offset(0, -24)}, f())}` | `virtual thunk to f()` |
 
 const SUFFIXES: [(&str, &str); 6] = [
     ("(int)", ""),
@@ -11,8 +17,37 @@ const SUFFIXES: [(&str, &str); 6] = [
 ];
 const BOOL: &str = "(bool)";
 
-/// Respells all literals of a demangled name.
+const THUNK: &str = "{virtual override thunk({";
+
+/// Respells a demangled name.
 pub(super) fn respell(name: &str) -> String {
+    let name = respell_thunk(name).unwrap_or_else(|| name.to_owned());
+    let name = respell_literals(&name);
+    if name.contains(", >") || name.contains(", )") { without_empty_lists(&name) } else { name }
+}
+
+fn respell_thunk(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(THUNK)?.strip_suffix(")}")?;
+    let (offset, function) = rest.split_once(")}, ")?;
+    let kind = if offset.starts_with("virtual") { "virtual" } else { "non-virtual" };
+    Some(format!("{kind} thunk to {function}"))
+}
+
+fn without_empty_lists(name: &str) -> String {
+    let mut respelt = String::with_capacity(name.len());
+    for letter in name.chars() {
+        if matches!(letter, '>' | ')') && respelt.ends_with(", ") {
+            respelt.truncate(respelt.len().saturating_sub(2));
+            if letter == '>' && respelt.ends_with('>') {
+                respelt.push(' ');
+            }
+        }
+        respelt.push(letter);
+    }
+    respelt
+}
+
+fn respell_literals(name: &str) -> String {
     let mut respelt = String::with_capacity(name.len());
     let mut rest = name;
     while let Some(at) = rest.find('(') {
@@ -60,8 +95,17 @@ mod tests {
     use super::respell;
 
     #[test]
-    fn literals_are_respelt_and_parameters_are_not() {
+    fn names_are_spelt_as_others_spell_them() {
         for (given, expected) in [
+            (
+                "{virtual override thunk({offset(-16)}, A::f(int))}",
+                "non-virtual thunk to A::f(int)",
+            ),
+            (
+                "{virtual override thunk({virtual offset(0, -24)}, A::~A())}",
+                "virtual thunk to A::~A()",
+            ),
+            ("a<b, c<d, >, >::f(e, )", "a<b, c<d> >::f(e)"),
             ("a<(unsigned int)20, (bool)1>::f(int)", "a<20u, true>::f(int)"),
             (
                 "a<(int)-3, (unsigned long)0>::f((anonymous namespace)::b)",
