@@ -71,7 +71,10 @@ impl ImageSymbols {
             Some(frame) if start == symbol_rva && symbol.is_mangled() => {
                 let qualified = symbol.demangled_base();
                 let is_same = |name: &String| qualified.contains(without_lists(name));
-                if frame.function.as_ref().is_some_and(is_same) {
+                // Some names cannot be demangled.
+                let is_demangled =
+                    !["_Z", "_R", "?"].iter().any(|mark| qualified.starts_with(mark));
+                if is_demangled && frame.function.as_ref().is_some_and(is_same) {
                     frame.function = Some(qualified);
                 }
             }
