@@ -16,10 +16,22 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod arm_call;
+mod bytes;
+mod caller;
 mod cfi;
+mod code;
+mod compact;
+mod exidx;
 mod expression;
+mod interrupted;
+mod pe;
 mod provider;
 mod registers;
 mod row;
+mod signal;
+mod signature;
+mod unwinder;
 
 pub use provider::Provider;
+pub use signature::strip_signature;

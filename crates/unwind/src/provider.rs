@@ -13,9 +13,9 @@ use minidump_unwind::{
     FileError, FileKind, FillSymbolError, FrameSymbolizer, FrameWalker, SymbolProvider,
 };
 
-use crate::cfi::ModuleCfi;
-use crate::registers::Registers;
-use crate::row;
+use crate::arm_call;
+use crate::caller::Caller;
+use crate::unwinder::Unwinder;
 
 /// Symbols and call frame information of a dump's modules, for `minidump_unwind::walk_stack`
 /// and `minidump_processor`.
@@ -31,10 +31,10 @@ pub struct Provider {
     modules: Mutex<HashMap<ModuleId, Arc<LoadedModule>>>,
 }
 
-/// A module's symbols, and the files that unwind it, best first.
+/// A module's symbols, and what unwinds it, best first.
 struct LoadedModule {
     symbols: Arc<ModuleSymbols>,
-    cfi: Vec<ModuleCfi>,
+    unwinders: Vec<Unwinder>,
 }
 
 impl Provider {
@@ -59,6 +59,37 @@ impl Provider {
         &self.symbols
     }
 
+    /// The caller of the frame whose instruction lies `rva` bytes above the module's base.
+    pub(crate) fn caller(
+        &self,
+        module: &dyn Module,
+        rva: u64,
+        walker: &(dyn FrameWalker + Send),
+    ) -> Option<Caller> {
+        self.load(module).caller(rva, walker)
+    }
+
+    /// Where the signal trampoline begins in which `rva` lies, or one call before.
+    pub(crate) fn trampoline_at(&self, module: &dyn Module, rva: u64) -> Option<u64> {
+        self.load(module).trampoline_at(rva)
+    }
+
+    /// Address of the call of 32-bit ARM before a return address.
+    pub(crate) fn call_before(
+        &self,
+        module: Option<&dyn Module>,
+        return_address: u64,
+    ) -> Option<u64> {
+        let loaded = module.map(|module| (module.base_address(), self.load(module)));
+        let code_at = |address: u64| {
+            let (base, loaded) = loaded.as_ref()?;
+            let image = loaded.symbols.images().next()?;
+            let address = address.checked_sub(*base)?.checked_add(image.image_base())?;
+            image.bytes_at(address, 4).try_into().ok()
+        };
+        arm_call::before(code_at, return_address)
+    }
+
     fn load(&self, module: &dyn Module) -> Arc<LoadedModule> {
         let id = ModuleId::from(module);
         let lock = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,24 +103,30 @@ impl Provider {
 
 impl LoadedModule {
     fn new(symbols: Arc<ModuleSymbols>) -> Self {
-        let images = symbols.elf().map(|elf| [elf.code().cloned(), elf.debug().cloned()]);
-        let images = images.into_iter().flatten().flatten();
-        let cfi = images.filter(|image| image.has_cfi());
-        let cfi = cfi.map(|image| ModuleCfi::new(image.image().clone())).collect();
-        Self { symbols, cfi }
+        let unwinders = symbols.images().flat_map(Unwinder::all).collect();
+        Self { symbols, unwinders }
     }
 
     fn walk(&self, module: &dyn Module, walker: &mut (dyn FrameWalker + Send)) -> Option<()> {
         let rva = walker.get_instruction().checked_sub(module.base_address())?;
-        for cfi in &self.cfi {
-            let address = cfi.image().image_base().checked_add(rva)?;
-            let Some(rules) = cfi.rules(address) else { continue };
-            let registers = Registers::of(cfi.image().architecture());
-            if let Some(caller) = row::evaluate(&rules, registers, walker) {
-                return caller.write(walker);
-            }
+        if let Some(caller) = self.caller(rva, walker) {
+            return caller.write(walker);
+        }
+        if let Some(record) = self.symbols.pe().and_then(|pe| pe.frame_record(rva))
+            && let Some(()) = record.walk_frame(module, walker)
+        {
+            return Some(());
         }
         self.symbols.breakpad()?.walk_frame(module, walker)
+    }
+
+    fn caller(&self, rva: u64, walker: &(dyn FrameWalker + Send)) -> Option<Caller> {
+        self.unwinders.iter().find_map(|unwinder| unwinder.caller(rva, walker))
+    }
+
+    /// Where the signal trampoline begins in which `rva` lies, or one call before.
+    fn trampoline_at(&self, rva: u64) -> Option<u64> {
+        self.unwinders.iter().find_map(|unwinder| unwinder.trampoline_at(rva))
     }
 
     fn fill(
@@ -111,41 +148,31 @@ impl LoadedModule {
     }
 
     fn symbolicate(&self, rva: u64) -> Arc<Symbolication> {
-        let found = self.symbols.lookup(rva);
-        // The return address into a signal trampoline is its first byte, so the step back
-        // leads before it; its FDE starts there, its symbol does not.
-        match rva.checked_add(1) {
-            Some(next) if found.function().is_none() && self.is_signal_trampoline(rva) => {
-                self.symbols.lookup(next)
+        // The return address into a signal trampoline is its first byte, so the step back leads
+        // before it, where another function may end.
+        match self.trampoline_at(rva) {
+            Some(trampoline) if trampoline != rva => {
+                let found = self.symbols.lookup(trampoline);
+                if found.function().is_some() { found } else { self.symbols.lookup(rva) }
             }
-            _ => found,
+            _ => self.symbols.lookup(rva),
         }
-    }
-
-    fn is_signal_trampoline(&self, rva: u64) -> bool {
-        self.cfi.iter().any(|cfi| {
-            let address = cfi.image().image_base().checked_add(rva);
-            address.is_some_and(|address| cfi.is_signal_trampoline(address))
-        })
     }
 
     /// Whether an address without a name cannot be code. Where nothing is known, it can.
     fn is_not_code(&self, rva: u64) -> bool {
-        let elf = self.symbols.elf();
-        let images = elf.map(|elf| [elf.code(), elf.debug()]).into_iter().flatten().flatten();
-        for image in images {
+        for image in self.symbols.images() {
             let address = image.image_base().checked_add(rva);
             if !address.is_some_and(|address| image.is_executable(address)) {
                 return true;
             }
         }
-        if self.cfi.is_empty() {
+        let mut complete =
+            self.unwinders.iter().filter(|unwinder| unwinder.is_complete()).peekable();
+        if complete.peek().is_none() {
             return self.symbols.has_full_symbols();
         }
-        !self.cfi.iter().any(|cfi| {
-            let address = cfi.image().image_base().checked_add(rva);
-            address.is_some_and(|address| cfi.covers(address))
-        })
+        !complete.any(|unwinder| unwinder.covers(rva))
     }
 }
 
@@ -199,8 +226,7 @@ impl SymbolProvider for Provider {
         file_kind: FileKind,
     ) -> Result<PathBuf, FileError> {
         let loaded = self.load(module);
-        let code = loaded.symbols.elf().and_then(|elf| elf.code());
-        match (file_kind, code) {
+        match (file_kind, loaded.symbols.images().next()) {
             (FileKind::Binary, Some(image)) => Ok(image.path().to_owned()),
             _ => Err(FileError::NotFound),
         }

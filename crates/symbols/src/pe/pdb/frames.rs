@@ -16,8 +16,12 @@
 //! files say. Source: Microsoft, `cvinfo.h` (`FRAMEDATA`), `winnt.h` (`FPO_DATA`); Breakpad,
 //! `docs/symbol_files.md`.
 
+use breakpad_symbols::FrameWalker;
+use minidump_common::traits::Module;
+
 use super::dbi::{Dbi, DebugStream, MACHINE_X86};
 use super::msf::Msf;
+use crate::breakpad::BreakpadSymbols;
 use crate::bytes::{size_at, u8_at, u16_at, u32_at};
 
 const FRAME_DATA_BYTES: usize = 32;
@@ -48,6 +52,35 @@ pub struct FrameRecord {
     pub program: Option<String>,
     /// FPO only: whether `ebp` holds something else, and is saved.
     pub allocates_base_pointer: bool,
+}
+
+impl FrameRecord {
+    /// Recovers the caller's registers. `None` when the record does not tell them.
+    pub fn walk_frame(&self, module: &dyn Module, walker: &mut dyn FrameWalker) -> Option<()> {
+        BreakpadSymbols::of_record(&self.to_stack_win()?)?.walk_frame(module, walker)
+    }
+
+    /// As Breakpad writes it: its evaluator is used for both.
+    fn to_stack_win(&self) -> Option<String> {
+        let numbers = format!(
+            "{:x} {:x} {:x} 0 {:x} {:x} {:x} {:x}",
+            self.rva,
+            self.size_bytes,
+            self.prologue_bytes,
+            self.parameter_bytes,
+            self.saved_register_bytes,
+            self.local_bytes,
+            self.max_stack_bytes
+        );
+        match &self.program {
+            Some(program) if program.contains(['\n', '\r']) => None,
+            Some(program) => Some(format!("STACK WIN 4 {numbers} 1 {program}")),
+            None => {
+                let base_pointer = u8::from(self.allocates_base_pointer);
+                Some(format!("STACK WIN 0 {numbers} 0 {base_pointer}"))
+            }
+        }
+    }
 }
 
 #[derive(Default)]
