@@ -21,25 +21,34 @@
 //! ```
 
 mod breakpad;
+mod bytes;
 mod cache;
 mod catalog;
 mod demangle;
+mod dwarf;
 mod elf;
 mod file;
+mod image;
 mod locate;
+mod macho;
 mod module;
 mod module_symbols;
+mod pe;
 mod source_walk;
 mod stack_records;
 mod status;
 mod symbols;
+mod symtab;
 
 pub use breakpad::BreakpadSymbols;
 pub use cache::{Answer, Question};
 pub use demangle::demangle;
-pub use elf::{Architecture, CfiSection, CfiSections, ElfImage, ElfSymbols};
+pub use elf::{ElfImage, ElfSymbols};
 pub use file::OpenError;
-pub use module::ModuleId;
+pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
+pub use macho::{MachImage, MachSymbols};
+pub use module::{ImageStamp, ModuleId};
 pub use module_symbols::ModuleSymbols;
+pub use pe::{FrameRecord, PeImage, PeSymbols};
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{SourceFrame, Sources, Symbolication, Symbols};

@@ -9,8 +9,11 @@ use crate::breakpad::BreakpadSymbols;
 use crate::cache::{Answer, Answers, Cache, Facts, Key, Probe, Probes, Question, View};
 use crate::catalog::Catalog;
 use crate::elf::ElfSymbols;
+use crate::image::Image;
 use crate::locate::{Located, locate, open_file};
+use crate::macho::MachSymbols;
 use crate::module::ModuleId;
+use crate::pe::PeSymbols;
 use crate::stack_records::{self, StackRecords};
 use crate::status::{ModuleStatus, SymbolKind};
 use crate::symbols::Symbolication;
@@ -46,6 +49,8 @@ struct Search {
 /// The files of a module, opened.
 struct Files {
     elf: Option<ElfSymbols>,
+    pe: Option<PeSymbols>,
+    macho: Option<MachSymbols>,
     breakpad: Option<(PathBuf, Arc<BreakpadSymbols>)>,
     status: ModuleStatus,
     /// What the search looked at; `None` when that does not tell whether it would find the same.
@@ -57,6 +62,8 @@ impl Files {
     fn new(located: Located, probes: Probes) -> Self {
         Self {
             elf: located.elf,
+            pe: located.pe,
+            macho: located.macho,
             breakpad: located.breakpad.map(|(path, symbols)| (path, Arc::new(symbols))),
             status: located.status.unwrap_or(ModuleStatus::Missing),
             has_asked_index: probes.has_asked_index(),
@@ -65,17 +72,71 @@ impl Files {
     }
 
     fn find(&self, rva: u64) -> Symbolication {
-        let from_elf = self.elf.as_ref().map(|elf| elf.lookup(rva)).unwrap_or_default();
-        if from_elf.frames.iter().any(|frame| frame.line.is_some()) {
-            return from_elf;
+        let from_files = self.find_in_images(rva).unwrap_or_default();
+        if from_files.frames.iter().any(|frame| frame.line.is_some()) {
+            return from_files;
         }
         let from_sym = self.breakpad.as_ref().map(|(_, sym)| sym.lookup(rva)).unwrap_or_default();
-        if from_sym.frames.is_empty() { from_elf } else { from_sym }
+        if from_sym.frames.is_empty() { from_files } else { from_sym }
+    }
+
+    /// A module has files of one format only.
+    fn find_in_images(&self, rva: u64) -> Option<Symbolication> {
+        let elf = self.elf.as_ref().map(|elf| elf.lookup(rva));
+        let pe = || self.pe.as_ref().map(|pe| pe.lookup(rva));
+        elf.or_else(pe).or_else(|| self.macho.as_ref().map(|macho| macho.lookup(rva)))
+    }
+
+    /// Reads what every lookup needs.
+    fn prepare(&self) {
+        if let Some(elf) = &self.elf {
+            elf.prepare();
+        }
+        if let Some(pe) = &self.pe {
+            pe.prepare();
+        }
+        if let Some(macho) = &self.macho {
+            macho.prepare();
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        let has_images = self.elf.is_some() || self.pe.is_some() || self.macho.is_some();
+        !has_images && self.breakpad.is_none()
+    }
+
+    /// Whether a lookup has told if the DWARF can be read.
+    fn is_judged(&self) -> bool {
+        let elf = self.elf.as_ref().is_some_and(ElfSymbols::is_judged);
+        let pe = || self.pe.as_ref().is_some_and(PeSymbols::is_judged);
+        elf || pe() || self.macho.as_ref().is_some_and(MachSymbols::is_judged)
+    }
+
+    fn dwarf_error(&self) -> Option<&(PathBuf, String)> {
+        let elf = self.elf.as_ref().and_then(ElfSymbols::dwarf_error);
+        let pe = || self.pe.as_ref().and_then(PeSymbols::dwarf_error);
+        elf.or_else(pe).or_else(|| self.macho.as_ref().and_then(MachSymbols::dwarf_error))
+    }
+
+    /// The images, of whatever format: those with code first, each once.
+    fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
+        let elf = self.elf.as_ref().map(|elf| [elf.code(), elf.debug()]);
+        let macho = self.macho.as_ref().map(|macho| [macho.code(), macho.debug()]);
+        let elf = elf.into_iter().flatten().flatten().map(|image| image.image());
+        let macho = macho.into_iter().flatten().flatten().map(|image| image.image());
+        let pe = self.pe.as_ref().and_then(|pe| pe.image()).map(|image| image.image());
+        let mut last: Option<&Arc<Image>> = None;
+        elf.chain(macho).chain(pe).filter(move |image| {
+            // Most files are both code and debug file.
+            let is_new = last.is_none_or(|last| !Arc::ptr_eq(last, image));
+            last = Some(image);
+            is_new
+        })
     }
 
     /// `has_looked_up`: whether the DWARF counts already.
     fn status(&self, has_looked_up: bool) -> ModuleStatus {
-        let broken = self.elf.as_ref().and_then(ElfSymbols::dwarf_error).filter(|_| has_looked_up);
+        let broken = self.dwarf_error().filter(|_| has_looked_up);
         match (broken, &self.breakpad) {
             (Some(_), Some((path, symbols))) if symbols.has_functions() => {
                 ModuleStatus::Loaded { path: path.clone(), kind: SymbolKind::Breakpad }
@@ -94,9 +155,9 @@ impl ModuleSymbols {
         Self { search, files, answers, is_requested, parsed_records: Mutex::default() }
     }
 
-    /// Opens one ELF or `.sym` file without asking for its id, and what belongs to it beside it
-    /// (split DWARF, supplementary file). What cannot be read is told by
-    /// [`ModuleSymbols::status`].
+    /// Opens one file without asking for its id, and what belongs to it beside it (split DWARF,
+    /// supplementary file, PDB, dSYM). Of a fat Mach-O file the first part is taken. What cannot be
+    /// read is told by [`ModuleSymbols::status`].
     pub fn open(path: &Path) -> Self {
         let files = Files::new(open_file(path), Probes::none());
         Self::new(None, OnceLock::from(files), Answers::default())
@@ -137,8 +198,8 @@ impl ModuleSymbols {
 
     /// Reads what every lookup needs, unless answers of an earlier run are at hand.
     pub(crate) fn prepare(&self) {
-        if let Some(elf) = self.files.get().and_then(|files| files.elf.as_ref()) {
-            elf.prepare();
+        if let Some(files) = self.files.get() {
+            files.prepare();
         }
     }
 
@@ -161,6 +222,27 @@ impl ModuleSymbols {
     /// The module's ELF file and debug file; opens them.
     pub fn elf(&self) -> Option<&ElfSymbols> {
         self.files().elf.as_ref()
+    }
+
+    /// The module's PE image and PDB; opens them.
+    pub fn pe(&self) -> Option<&PeSymbols> {
+        self.files().pe.as_ref()
+    }
+
+    /// The module's Mach-O image and dSYM; opens them.
+    pub fn macho(&self) -> Option<&MachSymbols> {
+        self.files().macho.as_ref()
+    }
+
+    /// The images that were found, of whatever format: those with code first. Opens them.
+    pub fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
+        self.files().images()
+    }
+
+    /// The address that the images say they are to be mapped at; 0 when there is none (a PDB, a
+    /// `.sym` file). The addresses of this crate are relative to it. Opens files.
+    pub fn image_base(&self) -> u64 {
+        self.images().next().map_or(0, |image| image.image_base())
     }
 
     /// The module's `.sym` file; opens it.
@@ -190,8 +272,8 @@ impl ModuleSymbols {
             || self.elf().is_some_and(ElfSymbols::has_full_symbols)
     }
 
-    /// Symbolicates the address `rva` bytes above the module's base. DWARF comes first, then
-    /// `.sym`, then symbol tables.
+    /// Symbolicates the address `rva` bytes above the module's base. DWARF and PDB come
+    /// first, then `.sym`, then symbol tables.
     pub fn lookup(&self, rva: u64) -> Arc<Symbolication> {
         if rva > MAX_RVA {
             return Arc::new(self.files().find(rva));
@@ -205,7 +287,7 @@ impl ModuleSymbols {
     }
 
     /// The answer to a question at an address: of this or an earlier run, else what `find` says, which
-    /// may ask for [`ModuleSymbols::elf`]. It must depend on the files, the address and nothing
+    /// may ask for [`ModuleSymbols::images`]. It must depend on the files, the address and nothing
     /// else.
     pub fn ask<A: Answer>(&self, question: Question, rva: u64, find: impl FnOnce() -> A) -> A {
         if rva > MAX_RVA { find() } else { self.answers.ask(question, rva, find) }
@@ -243,8 +325,7 @@ impl ModuleSymbols {
         let search = self.search.as_ref().filter(|_| self.answers.has_news());
         let Some((search, files)) = search.zip(self.files.get()) else { return false };
         let (Some(key), Some(probes)) = (&search.key, &files.probes) else { return false };
-        let has_nothing = files.elf.is_none() && files.breakpad.is_none();
-        if has_nothing && !files.has_asked_index {
+        if files.is_nothing() && !files.has_asked_index {
             // A search of a few paths is as quick as reading that it found nothing.
             return false;
         }
@@ -267,8 +348,7 @@ impl ModuleSymbols {
     }
 
     fn judged_status(&self, files: &Files) -> Option<ModuleStatus> {
-        let is_judged = files.elf.as_ref().is_some_and(ElfSymbols::is_judged);
-        let own = (is_judged && self.answers.has_looked_up()).then(|| files.status(true));
+        let own = (files.is_judged() && self.answers.has_looked_up()).then(|| files.status(true));
         own.or_else(|| self.answers.stored()?.judged_status())
     }
 }

@@ -70,7 +70,8 @@ impl SourceWalk {
         if is_folder && (depth == 0 || !is_link) {
             self.visit_folder(path, depth, visit);
         } else if !visit(path) && depth == 0 && target.is_some() {
-            self.problem(path, "neither an ELF file nor a Breakpad .sym file");
+            let kinds = "an ELF, PE, PDB or Mach-O file, nor a Breakpad .sym file";
+            self.problem(path, &format!("neither {kinds}"));
         }
     }
 

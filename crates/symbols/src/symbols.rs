@@ -16,8 +16,9 @@ const MAX_KEPT: usize = 1024;
 /// Where symbols may come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Breakpad trees (`name/ID/name.sym`), `.build-id` trees, plain folders and plain files
-    /// (`.sym`, ELF, `.debug`). Matched by build id or debug id, never by name alone.
+    /// Breakpad trees (`name/ID/name.sym`), `.build-id` trees, symbol stores
+    /// (`name.pdb/GUIDAGE/name.pdb`), dSYM bundles, plain folders and plain files (`.sym`, ELF,
+    /// `.debug`, PDB, PE, Mach-O). Matched by id, never by name alone.
     pub symbols: Vec<PathBuf>,
     /// Whether files of this machine may be opened at the paths that the dump names, and debug
     /// files that belong to them. Only regular files whose build id equals the dump's are used.

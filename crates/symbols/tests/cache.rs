@@ -26,7 +26,7 @@ const RVA: u64 = 0x1010;
 
 fn app() -> ModuleId {
     let debug_id = DebugId::from_breakpad("000102030405060708090A0B0C0D0E0F0").ok();
-    ModuleId { code_file: "/opt/app".into(), debug_file: None, build_id: None, debug_id }
+    ModuleId { code_file: "/opt/app".into(), debug_id, ..ModuleId::default() }
 }
 
 /// A folder with sources, and one with the cache.
@@ -315,7 +315,7 @@ fn answers_of_others_are_kept_with_their_questions() {
     assert!(ask(Question::IsNotCode, 1, true));
     assert!(ask(Question::IsNotCode, 1, false), "the answer that was kept");
     assert!(!ask(Question::IsNotCode, 2, false));
-    assert!(!ask(Question::IsSignalTrampoline, 1, false));
+    assert!(!ask(Question::Trampoline, 1, false));
     assert!(!ask(Question::IsNotCode, u64::MAX, false));
     assert!(ask(Question::IsNotCode, u64::MAX, true), "no address of a module");
 }

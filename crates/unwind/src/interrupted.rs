@@ -2,9 +2,8 @@
 
 use minidump_unwind::FrameWalker;
 
+use crate::caller::Caller;
 use crate::registers::Registers;
-use crate::row::{self, Caller};
-use crate::rules::FrameRules;
 
 /// A register by its name, where it is known.
 pub type RegisterOf<'a> = &'a (dyn Fn(&str) -> Option<u64> + Sync);
@@ -20,15 +19,10 @@ pub struct Interrupted {
     pub registers: Vec<(&'static str, u64)>,
 }
 
-pub(crate) fn interrupted(
-    rules: &FrameRules,
-    registers: Registers,
-    callee: &Callee<'_>,
-) -> Option<Interrupted> {
-    let caller =
-        if rules.is_signal { row::evaluate(rules, registers, callee)? } else { return None };
+/// `caller`: of the trampoline's frame.
+pub(crate) fn interrupted(caller: Caller, registers: Registers) -> Option<Interrupted> {
     let Caller::Frame { cfa, return_address, registers: restored } = caller else { return None };
-    let stack_pointer = registers.name(registers.stack_pointer)?;
+    let stack_pointer = registers.stack_name();
     let mut known: Vec<(&'static str, u64)> =
         restored.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     if !known.iter().any(|(name, _)| *name == stack_pointer) {
@@ -67,7 +61,7 @@ impl FrameWalker for Callee<'_> {
         (self.register)(name)
     }
 
-    // Rules are only evaluated on it; nothing is handed over.
+    // It is only asked; nothing is handed over.
 
     fn set_caller_register(&mut self, _: &str, _: u64) -> Option<()> {
         None

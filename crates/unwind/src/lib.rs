@@ -1,8 +1,8 @@
 //! Call frame information from the modules' own files, for minidump-unwind.
 //!
 //! Owns: [`Provider`], the symbol provider that minidump-unwind asks for each frame: where the
-//! caller's registers are (`.eh_frame` and `.debug_frame` straight from ELF files, else `.sym`
-//! records), what the function is called, and whether a word on the stack can be a return
+//! caller's registers are (call frame information straight from ELF, PE and Mach-O files, else
+//! `.sym` records), what the function is called, and whether a word on the stack can be a return
 //! address. Does not own: finding and opening files, looking up lines (`lastwords-symbols`);
 //! walking, frame pointers and scanning (`minidump-unwind`).
 //!
@@ -18,13 +18,28 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod arm_call;
+mod bytes;
+mod caller;
 mod cfi;
+mod code;
+mod compact;
+mod exidx;
 mod expression;
 mod interrupted;
+mod loaded;
+mod pe;
 mod provider;
 mod registers;
+mod resume;
 mod row;
 mod rules;
+mod signal;
+mod signature;
+mod trampoline;
+mod unwinder;
+mod ways;
 
 pub use interrupted::{Interrupted, RegisterOf, WordAt};
 pub use provider::Provider;
+pub use signature::strip_signature;

@@ -2,23 +2,19 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use lastwords_symbols::{
-    Answer, Architecture, ElfImage, ModuleId, ModuleStatus, ModuleSymbols, Question, SourceProblem,
-    Sources, Symbolication, Symbols,
-};
+use lastwords_symbols::{ModuleId, ModuleStatus, SourceProblem, Sources, Symbols};
 use minidump::Module;
 use minidump_unwind::{
     FileError, FileKind, FillSymbolError, FrameSymbolizer, FrameWalker, SymbolProvider,
 };
 
-use crate::cfi::ModuleCfi;
-use crate::interrupted::{Callee, Interrupted, RegisterOf, WordAt, interrupted};
-use crate::registers::Registers;
+use crate::arm_call;
+use crate::interrupted::{Interrupted, RegisterOf, WordAt};
+use crate::loaded::LoadedModule;
 use crate::row;
-use crate::rules::{FileRules, FrameRules};
 
 /// Symbols and call frame information of a dump's modules, for `minidump_unwind::walk_stack`
 /// and `minidump_processor`.
@@ -48,15 +44,6 @@ impl KnownModule {
             && self.id.code_file == module.code_file()
             && self.id.debug_id == module.debug_identifier().filter(|id| !id.is_nil())
     }
-}
-
-/// A module's symbols, and the files that unwind it, best first.
-struct LoadedModule {
-    symbols: Arc<ModuleSymbols>,
-    /// Architectures of these files.
-    kinds: OnceLock<Vec<Architecture>>,
-    /// Opened by the first question that is not answered yet.
-    cfi: OnceLock<Vec<ModuleCfi>>,
 }
 
 impl Provider {
@@ -114,7 +101,8 @@ impl Provider {
         })
     }
 
-    /// Where the thread was when the signal came, if a signal's trampoline is at `address`.
+    /// Where the thread was when the signal came, if a signal's trampoline is at `address`: told by
+    /// its call frame information, else by its code.
     ///
     /// For handlers on a stack of their own: where that lies above the thread's, minidump-unwind
     /// ends the walk.
@@ -125,9 +113,8 @@ impl Provider {
         register: RegisterOf<'_>,
         read: WordAt<'_>,
     ) -> Option<Interrupted> {
-        let loaded = self.load(module);
-        let (rules, registers) = loaded.rules(module, address)?;
-        interrupted(&rules, registers, &Callee { instruction: address, register, read })
+        let rva = address.checked_sub(module.base_address())?;
+        self.load(module).interrupted(rva, address, register, read)
     }
 
     /// Whether the frame that runs at `address` is the oldest of its stack, by its own rule;
@@ -135,6 +122,28 @@ impl Provider {
     pub fn is_outermost(&self, module: &dyn Module, address: u64) -> Option<bool> {
         let rules = self.load(module).rules(module, address);
         rules.map(|(rules, _)| row::is_outermost(&rules))
+    }
+
+    /// Where the signal trampoline begins in which `rva` lies, or one call before.
+    pub(crate) fn trampoline_at(&self, module: &dyn Module, rva: u64) -> Option<u64> {
+        self.load(module).trampoline(rva).map(|found| found.start_rva)
+    }
+
+    /// Address of the call of 32-bit ARM before a return address.
+    pub(crate) fn call_before(
+        &self,
+        module: Option<&dyn Module>,
+        return_address: u64,
+    ) -> Option<u64> {
+        let loaded = module.map(|module| (module.base_address(), self.load(module)));
+        let code_at = |address: u64| {
+            let (base, loaded) = loaded.as_ref()?;
+            // Not among the answers that are kept: only stacks of ARM ask for code.
+            let image = loaded.symbols().images().next()?;
+            let address = address.checked_sub(*base)?.checked_add(image.image_base())?;
+            image.bytes_at(address, 4).try_into().ok()
+        };
+        arm_call::before(code_at, return_address)
     }
 
     fn load(&self, module: &dyn Module) -> Arc<LoadedModule> {
@@ -148,163 +157,6 @@ impl Provider {
         let known = KnownModule { size_bytes: module.size(), id, loaded: loaded.clone() };
         lock().insert(base, known);
         loaded
-    }
-}
-
-impl LoadedModule {
-    fn new(symbols: Arc<ModuleSymbols>) -> Self {
-        Self { symbols, kinds: OnceLock::new(), cfi: OnceLock::new() }
-    }
-
-    fn cfi(&self) -> &[ModuleCfi] {
-        self.cfi.get_or_init(|| {
-            let elf = self.symbols.elf();
-            let code = elf.and_then(|elf| elf.code());
-            // Most files are both.
-            let is_other =
-                |image: &&Arc<ElfImage>| code.is_none_or(|code| !Arc::ptr_eq(code, image));
-            let debug = elf.and_then(|elf| elf.debug()).filter(is_other);
-            let images = [code, debug].into_iter().flatten();
-            images.filter(|image| image.has_cfi()).cloned().map(ModuleCfi::new).collect()
-        })
-    }
-
-    fn kinds(&self) -> &[Architecture] {
-        self.kinds.get_or_init(|| {
-            let find = || self.cfi().iter().map(|cfi| cfi.image().architecture()).collect();
-            self.symbols.ask(Question::CfiFiles, 0, || Architectures(find())).0
-        })
-    }
-
-    /// What the files say of an address, best first.
-    fn rules_at(&self, rva: u64) -> impl Iterator<Item = (FrameRules, Registers)> + '_ {
-        let questions = [Question::FirstRules, Question::SecondRules];
-        let files = self.kinds().iter().zip(questions).enumerate();
-        files.filter_map(move |(index, (architecture, question))| {
-            let find = || FileRules(self.cfi().get(index).and_then(|cfi| cfi.rules_at(rva)));
-            let rules = self.symbols.ask(question, rva, find).0?;
-            Some((rules, Registers::of(*architecture)))
-        })
-    }
-
-    /// The rules of the first file that has some.
-    fn rules(&self, module: &dyn Module, address: u64) -> Option<(FrameRules, Registers)> {
-        self.rules_at(address.checked_sub(module.base_address())?).next()
-    }
-
-    fn walk(&self, module: &dyn Module, walker: &mut (dyn FrameWalker + Send)) -> Option<()> {
-        let rva = walker.get_instruction().checked_sub(module.base_address())?;
-        for (rules, registers) in self.rules_at(rva) {
-            if let Some(caller) = row::evaluate(&rules, registers, walker) {
-                return caller.write(walker);
-            }
-        }
-        self.symbols.stack_records(rva)?.walk_frame(module, walker)
-    }
-
-    fn fill(
-        &self,
-        module: &dyn Module,
-        frame: &mut (dyn FrameSymbolizer + Send),
-    ) -> Result<(), FillSymbolError> {
-        let base = module.base_address();
-        let Some(rva) = frame.get_instruction().checked_sub(base) else {
-            return Err(FillSymbolError {});
-        };
-        let found = self.symbolicate(rva);
-        if found.function().is_none() && found.frames.is_empty() {
-            // "Ok without a name" rejects the address as a return address, "Err" does not.
-            return if self.is_not_code(rva) { Ok(()) } else { Err(FillSymbolError {}) };
-        }
-        write_frames(&found, base, rva, frame);
-        Ok(())
-    }
-
-    fn symbolicate(&self, rva: u64) -> Arc<Symbolication> {
-        let found = self.symbols.lookup(rva);
-        // The return address into a signal trampoline is its first byte, so the step back
-        // leads before it; its FDE starts there, its symbol does not.
-        match rva.checked_add(1) {
-            Some(next) if found.function().is_none() && self.is_signal_trampoline(rva) => {
-                self.symbols.lookup(next)
-            }
-            _ => found,
-        }
-    }
-
-    fn is_signal_trampoline(&self, rva: u64) -> bool {
-        let find = || self.cfi().iter().any(|cfi| cfi.is_signal_trampoline_at(rva));
-        self.symbols.ask(Question::IsSignalTrampoline, rva, find)
-    }
-
-    /// Whether an address without a name cannot be code. Where nothing is known, it can.
-    fn is_not_code(&self, rva: u64) -> bool {
-        self.symbols.ask(Question::IsNotCode, rva, || self.find_is_not_code(rva))
-    }
-
-    fn find_is_not_code(&self, rva: u64) -> bool {
-        let elf = self.symbols.elf();
-        let images = elf.map(|elf| [elf.code(), elf.debug()]).into_iter().flatten().flatten();
-        for image in images {
-            let address = image.image_base().checked_add(rva);
-            if !address.is_some_and(|address| image.is_executable(address)) {
-                return true;
-            }
-        }
-        if self.cfi().is_empty() {
-            return self.symbols.has_full_symbols();
-        }
-        !self.cfi().iter().any(|cfi| cfi.covers_at(rva))
-    }
-}
-
-/// Instruction sets of the files with call frame information, as the symbol cache keeps them: a
-/// byte each.
-struct Architectures(Vec<Architecture>);
-
-/// By their numbers in the symbol cache.
-const ARCHITECTURES: [Architecture; 4] =
-    [Architecture::X86, Architecture::X86_64, Architecture::Arm, Architecture::Aarch64];
-
-impl Answer for Architectures {
-    fn encode(&self) -> Option<Vec<u8>> {
-        let number = |kind: &Architecture| {
-            let index = ARCHITECTURES.iter().position(|known| known == kind)?;
-            u8::try_from(index).ok()
-        };
-        self.0.iter().map(number).collect()
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let kind = |number: &u8| ARCHITECTURES.get(usize::from(*number)).copied();
-        // A module has a code file and a debug file.
-        (bytes.len() <= 2).then(|| bytes.iter().map(kind).collect::<Option<_>>().map(Self))?
-    }
-}
-
-/// Hands frames over in minidump-unwind's order: the function, then what is inlined in it from
-/// outside to inside.
-fn write_frames(
-    found: &Symbolication,
-    base: u64,
-    rva: u64,
-    frame: &mut (dyn FrameSymbolizer + Send),
-) {
-    let Some((function, inlined)) = found.frames.split_last() else { return };
-    // minidump-processor subtracts the function's start from the frame's instruction, which for a
-    // call at the end of the code before (the return address of a signal handler is the first
-    // instruction of `__restore_rt`) lies below it.
-    let start = base.saturating_add(found.function_rva.unwrap_or(rva));
-    let start = start.min(frame.get_instruction());
-    if let Some(name) = &function.function {
-        frame.set_function(name, start, found.parameter_bytes);
-    }
-    if let (Some(file), Some(line)) = (&function.file, function.line) {
-        frame.set_source_file(file, line, base.saturating_add(rva));
-    }
-    for inline in inlined.iter().rev() {
-        let name = inline.function.as_deref().unwrap_or_default();
-        frame.add_inline_frame(name, inline.file.as_deref(), inline.line);
     }
 }
 
@@ -332,8 +184,7 @@ impl SymbolProvider for Provider {
         file_kind: FileKind,
     ) -> Result<PathBuf, FileError> {
         let loaded = self.load(module);
-        let code = loaded.symbols.elf().and_then(|elf| elf.code());
-        match (file_kind, code) {
+        match (file_kind, loaded.symbols().images().next()) {
             (FileKind::Binary, Some(image)) => Ok(image.path().to_owned()),
             _ => Err(FileError::NotFound),
         }

@@ -73,10 +73,25 @@ impl Registers {
         }
     }
 
+    /// The name of the stack pointer.
+    pub(crate) fn stack_name(&self) -> &'static str {
+        self.name(self.stack_pointer).unwrap_or_default()
+    }
+
+    /// The name of the register that holds the current instruction.
+    pub(crate) fn instruction_name(&self) -> &'static str {
+        self.program_counter.and_then(|register| self.name(register)).unwrap_or("pc")
+    }
+
     /// The name by which minidump-unwind knows a register; `None` for vector, segment and
     /// other registers that are not unwound.
     pub(crate) fn name(&self, register: Register) -> Option<&'static str> {
         self.names.get(usize::from(register.0)).copied()
+    }
+
+    /// Size of what a call pushes.
+    pub(crate) fn word_bytes(&self) -> u64 {
+        if self.address_mask == u64::MAX { 8 } else { 4 }
     }
 
     /// `base + offset` in the address space of the target.

@@ -1,5 +1,5 @@
 //! Recorded stacks of libunwindstack's tests: registers, memory and files, with the expected
-//! address of every frame.
+//! address and function of every frame.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,46 +17,44 @@ use std::process::Command;
 
 use lastwords_symbols::{ModuleSymbols, Sources};
 use lastwords_unwind::Provider;
-use minidump::format::{CONTEXT_AMD64, CONTEXT_ARM64, CONTEXT_X86};
+use minidump::format::{CONTEXT_AMD64, CONTEXT_ARM, CONTEXT_ARM64, CONTEXT_X86};
+use minidump::system_info::Os;
 use minidump::{CpuContext, MinidumpModule, MinidumpRawContext};
 use minidump_unwind::StackFrame;
-use support::{Target, elf_module, walk};
+use support::{Target, elf_module, walk_on};
 
-/// How many frames must be right. libunwindstack goes on above a call of address 0 in
-/// `signal_fde_*`, minidump-unwind does not.
-const CASES: [(&str, &str, usize); 6] = [
-    ("signal_fde_x86_64", "stack0.data", 5),
-    ("signal_fde_x86", "stack0.data", 5),
-    ("eh_frame_hdr_begin_x86_64", "stack.data", 5),
-    ("debug_frame_first_x86", "stack.data", 5),
-    ("empty_arm64", "stack.data", 7),
-    ("straddle_arm64", "stack.data", 6),
-];
-
-/// Frames of all cases that must have a name; most names are in `.gnu_debugdata`.
-const NAMED: usize = 29;
+/// The recording steps back from what a signal interrupted as if it were a call. The instruction that
+/// the kernel saved is 4 behind.
+const STEPPED_BACK: (&str, usize) = ("signal_load_bias_arm", 5);
+const STEP: u64 = 4;
 
 #[test]
 fn recorded_stacks_come_out_frame_by_frame() {
     let Some(corpus) = symbols_support::corpus() else { return };
     let folder = corpus.join("files/cinit+libunwindstack/libunwindstack/offline_files");
-    let mut named = 0;
-    for (case, stack, frames) in CASES {
-        let (ours, expected) = replay(&folder.join(case), stack);
-        assert!(ours.len() >= frames && expected.len() >= frames, "{case}: {ours:x?}");
-        for (ours, expected) in ours.iter().zip(&expected).take(frames) {
-            assert_eq!(ours.rva, expected.rva, "{case}");
-            let is_trampoline =
-                expected.function.as_deref().is_some_and(|f| f.contains("__restore"));
-            if let (Some(ours), Some(expected), false) =
-                (&ours.function, &expected.function, is_trampoline)
-            {
-                assert_eq!(ours, expected, "{case}");
+    let mut cases: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    let (mut frames, mut named) = (0, 0);
+    for case in &cases {
+        let (ours, expected) = replay(case);
+        let name = case.file_name().unwrap().display();
+        for (index, expected) in expected.iter().enumerate() {
+            let ours = ours.get(index).unwrap_or_else(|| panic!("{name} #{index}: {ours:#x?}"));
+            frames += 1;
+            if (name.to_string().as_str(), index) == STEPPED_BACK {
+                assert_eq!(ours.rva, expected.rva + STEP, "{name} #{index}");
+                continue;
+            }
+            assert_eq!(ours.rva, expected.rva, "{name} #{index}");
+            if expected.function.is_some() {
+                assert_eq!(ours.function, expected.function, "{name} #{index}");
                 named += 1;
             }
         }
     }
-    assert!(named >= NAMED, "{named}");
+    println!("{} stacks, {frames} frames, {named} of them named", cases.len());
+    assert!(cases.len() >= 10 && frames >= 120 && named >= 110, "{frames} {named}");
 }
 
 /// A frame: its address relative to its module, and `function+offset` where known.
@@ -67,18 +65,18 @@ struct Place {
 }
 
 /// Our frames, and the recorded ones.
-fn replay(folder: &Path, stack: &str) -> (Vec<Place>, Vec<Place>) {
+fn replay(folder: &Path) -> (Vec<Place>, Vec<Place>) {
     let files = tempfile::tempdir().unwrap();
-    let bytes = std::fs::read(folder.join(stack)).unwrap();
-    let (start, stack) = bytes.split_at(8);
+    let mut stacks = stacks(folder);
+    let (stack_start, stack) = stacks.remove(0);
     let target = Target {
         context: context(folder),
-        stack_start: u64::from_le_bytes(start.try_into().unwrap()),
-        stack: stack.to_vec(),
+        stack_start,
+        stack,
         modules: modules(folder, files.path()),
     };
     let sources = Sources { symbols: vec![files.path().to_owned()], ..Sources::default() };
-    let frames = walk(&target, &Provider::new(sources)).frames;
+    let frames = walk_on(&target, &stacks, Os::Android, &Provider::new(sources)).frames;
     let place = |frame: &StackFrame| {
         let base = frame.module.as_ref().map_or(0, |module| module.raw.base_of_image);
         let function = frame.function_name.as_ref().map(|name| {
@@ -92,39 +90,61 @@ fn replay(folder: &Path, stack: &str) -> (Vec<Place>, Vec<Place>) {
     (frames.iter().map(place).collect(), recorded(folder))
 }
 
+/// Start and bytes of each recorded stack: the thread's, and a signal handler's own.
+fn stacks(folder: &Path) -> Vec<(u64, Vec<u8>)> {
+    let names = ["stack.data", "stack0.data", "stack1.data"];
+    let read = |name: &&str| std::fs::read(folder.join(name)).ok();
+    let split = |bytes: Vec<u8>| {
+        let (start, stack) = bytes.split_at(8);
+        (u64::from_le_bytes(start.try_into().unwrap()), stack.to_vec())
+    };
+    names.iter().filter_map(read).map(split).collect()
+}
+
 fn recorded(folder: &Path) -> Vec<Place> {
     let text = std::fs::read_to_string(folder.join("output.txt")).unwrap();
+    // Thumb code is recorded with bit 0.
+    let mask = if is_arm(folder) { !1 } else { !0 };
     let place = |line: &str| {
         let hex = line.split_whitespace().nth(2).unwrap();
         let function = line.split_once(" (").map(|(_, rest)| rest.trim_end_matches(')').to_owned());
-        // minidump-unwind steps back from the first byte of a signal trampoline as well.
-        let step = u64::from(line.contains("(__restore"));
-        Place { rva: u64::from_str_radix(hex, 16).unwrap() - step, function }
+        Place { rva: u64::from_str_radix(hex, 16).unwrap() & mask, function }
     };
     text.lines().filter(|line| line.contains(" pc ")).map(place).collect()
 }
 
-fn context(folder: &Path) -> MinidumpRawContext {
+fn registers(folder: &Path) -> Vec<(String, u64)> {
     let text = std::fs::read_to_string(folder.join("regs.txt")).unwrap();
-    let registers: Vec<_> = text
-        .lines()
-        .map(|line| line.split_once(": ").unwrap())
-        .map(|(name, value)| (name, u64::from_str_radix(value, 16).unwrap()))
-        .collect();
-    let has = |name: &str| registers.iter().any(|(other, _)| *other == name);
-    if has("lr") {
+    let pairs = text.lines().filter_map(|line| line.split_once(": "));
+    let parse = |value: &str| u64::from_str_radix(value.trim(), 16).unwrap();
+    pairs.map(|(name, value)| (name.to_owned(), parse(value))).collect()
+}
+
+/// 32-bit ARM: a link register, and no wide value.
+fn is_arm(folder: &Path) -> bool {
+    let registers = registers(folder);
+    let has_link = registers.iter().any(|(name, _)| name == "lr");
+    has_link && registers.iter().all(|(_, value)| u32::try_from(*value).is_ok())
+}
+
+fn context(folder: &Path) -> MinidumpRawContext {
+    let registers = registers(folder);
+    let has = |name: &str| registers.iter().any(|(other, _)| other == name);
+    let narrow = |value| u32::try_from(value).unwrap();
+    if is_arm(folder) {
+        MinidumpRawContext::Arm(fill(CONTEXT_ARM::default(), &registers, narrow))
+    } else if has("lr") {
         MinidumpRawContext::Arm64(fill(CONTEXT_ARM64::default(), &registers, |value| value))
     } else if has("rip") {
         MinidumpRawContext::Amd64(fill(CONTEXT_AMD64::default(), &registers, |value| value))
     } else {
-        let narrow = |value| u32::try_from(value).unwrap();
         MinidumpRawContext::X86(fill(CONTEXT_X86::default(), &registers, narrow))
     }
 }
 
 fn fill<C: CpuContext>(
     mut context: C,
-    registers: &[(&str, u64)],
+    registers: &[(String, u64)],
     narrow: impl Fn(u64) -> C::Register,
 ) -> C {
     for (name, value) in registers {
@@ -149,11 +169,14 @@ fn modules(folder: &Path, files: &Path) -> Vec<MinidumpModule> {
         }
     }
     let module = |(name, start, end): (String, u64, u64)| {
+        let size_bytes = end - start;
         let packed = folder.join(format!("{name}.gz"));
+        if name.contains('/') || !packed.is_file() {
+            return MinidumpModule::new(start, u32::try_from(size_bytes).unwrap(), &name);
+        }
         let path = files.join(&name);
         let unpacked = Command::new("gunzip").arg("-c").arg(&packed).output().unwrap().stdout;
         std::fs::write(&path, unpacked).unwrap();
-        let size_bytes = end - start;
         match build_id(&path) {
             Some(id) => elf_module(start, size_bytes, &name, &id),
             None => MinidumpModule::new(start, u32::try_from(size_bytes).unwrap(), &name),

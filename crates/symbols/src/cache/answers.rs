@@ -17,14 +17,14 @@ const MAX_RECORD_BYTES: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Question {
-    /// About address 0: which of the module's files have call frame information.
-    CfiFiles = 1,
-    /// How the first of those files recovers the caller's registers.
+    /// About address 0: the ways in which the module's files unwind.
+    Ways = 1,
+    /// How the first file with DWARF's call frame information recovers the caller's registers.
     FirstRules = 2,
     /// How the second one does.
     SecondRules = 3,
-    /// Whether a signal trampoline stands there.
-    IsSignalTrampoline = 4,
+    /// The signal trampoline that stands there.
+    Trampoline = 4,
     /// Whether there can be no code.
     IsNotCode = 5,
     /// The `STACK` records of a `.sym` file.

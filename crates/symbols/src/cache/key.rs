@@ -6,7 +6,7 @@ use super::fnv::Fnv;
 use crate::module::ModuleId;
 
 /// Raised when the same files give other answers than before, within one version of the crate.
-const CONVERTER_REVISION: u32 = 1;
+const CONVERTER_REVISION: u32 = 2;
 /// Digits of the module's id in a file's name: all of a SHA-1 build id.
 const MAX_ID_DIGITS: usize = 40;
 /// End of a cache file's name; nothing else in the folder is ever touched.
@@ -33,6 +33,7 @@ impl Key {
     ) -> Option<Self> {
         let id = module.display_id()?;
         let debug_id = module.debug_id.map(|id| id.breakpad().to_string()).unwrap_or_default();
+        let stamp = module.image_stamp.map(|stamp| stamp.to_string()).unwrap_or_default();
         let place = if may_open_local { module.code_file.as_str() } else { "" };
         let converter = format!("{} {CONVERTER_REVISION}", env!("CARGO_PKG_VERSION"));
         let mut bytes = Vec::new();
@@ -44,6 +45,7 @@ impl Key {
             module.debug_name().unwrap_or_default().as_bytes(),
             module.build_id.as_deref().unwrap_or_default(),
             debug_id.as_bytes(),
+            stamp.as_bytes(),
         ] {
             push(&mut bytes, field);
         }

@@ -65,17 +65,17 @@
 //! | 44 | 12 | i64, u32 | changed | the same |
 //!
 //! A status: tag (u32: 0 missing, 1 loaded, 2 mismatched, 3 malformed), kind (u32: 0 DWARF, 1
-//! `.sym`, 2 symbol table, 3 call frame information only), string ids of path, expected id, found
-//! id, reason.
+//! `.sym`, 2 symbol table, 3 call frame information only, 4 PDB), string ids of path, expected id,
+//! found id, reason.
 //!
 //! Questions, and the records that answer them:
 //!
 //! | question | what | record |
 //! |---|---|---|
 //! | 0 | function, file, line, inline frames | start of the function (u64), parameter bytes (u32), flags (u32: bit 0 the start is known), then frames of 16 bytes, the innermost first: string ids of function and file, line (u32), flags (u32: bit 0 inlined, bit 1 the line is known) |
-//! | 1 | at address 0: which files have call frame information | an architecture (u8) each: 0 x86, 1 x86-64, 2 ARM, 3 AArch64 |
-//! | 2, 3 | how the first and second of them recover the caller's registers | rules, see below; nothing = no rules |
-//! | 4 | is it a signal trampoline | u8: 0, 1 |
+//! | 1 | at address 0: in which ways the files unwind, best first | 3 bytes each: kind (u8: 0 DWARF, 1 PE's exception table, 2 compact unwind, 3 `.ARM.exidx`, 4 a PDB's frame data), architecture (u8: 0 x86, 1 x86-64, 2 ARM, 3 AArch64), container (u8: 1 ELF, 0 another) |
+//! | 2, 3 | how the first and second file with DWARF's call frame information recover the caller's registers | rules, see below; nothing = no rules |
+//! | 4 | which signal trampoline stands there | nothing = none; else what told it (u8: 0 call frame information, 1 to 6 its code), its start (u64) |
 //! | 5 | can there be no code | u8: 0, 1 |
 //! | 6 | `STACK` records of a `.sym` file that cover the address | their text |
 //!
@@ -344,8 +344,13 @@ fn kind_of(word: u32) -> Option<SymbolKind> {
 }
 
 /// Kinds by their numbers in a file.
-pub(super) const KINDS: [SymbolKind; 4] =
-    [SymbolKind::Dwarf, SymbolKind::Breakpad, SymbolKind::SymbolTable, SymbolKind::CfiOnly];
+pub(super) const KINDS: [SymbolKind; 5] = [
+    SymbolKind::Dwarf,
+    SymbolKind::Breakpad,
+    SymbolKind::SymbolTable,
+    SymbolKind::CfiOnly,
+    SymbolKind::Pdb,
+];
 
 #[cfg(unix)]
 fn path_of(bytes: &[u8]) -> Option<PathBuf> {

@@ -142,6 +142,12 @@ impl Probes {
         probes.push(Probe { path: path.to_owned(), links, identity });
     }
 
+    /// Whether there is a regular file at a path, or a link to one; noted.
+    pub(crate) fn is_file(&self, path: &Path) -> bool {
+        self.note(path, Links::Follow);
+        path.is_file()
+    }
+
     /// Opens a file that was noted. An error that does not come from the file (too many are open, no
     /// memory) makes the result one that is not kept.
     pub(crate) fn open(&self, path: &Path, links: Links) -> Result<Arc<MappedFile>, OpenError> {

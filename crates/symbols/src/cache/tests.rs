@@ -9,7 +9,7 @@ use super::draft::{Draft, DraftLimits, Facts};
 use super::layout::{CHECKED_FROM, CHECKSUM_AT, SYMBOLICATION, View};
 use super::probes::{FileIdentity, Probe};
 use crate::file::Links;
-use crate::status::{ModuleStatus, SourceProblem, SymbolKind};
+use crate::status::{ModuleStatus, SourceProblem};
 use crate::symbols::{SourceFrame, Symbolication};
 
 const LIMITS: DraftLimits = DraftLimits { file_bytes: 1 << 20, entries: 1000 };
@@ -57,9 +57,7 @@ fn odd_path() -> PathBuf {
 
 fn statuses() -> Vec<ModuleStatus> {
     let path = odd_path();
-    let kinds =
-        [SymbolKind::Dwarf, SymbolKind::Breakpad, SymbolKind::SymbolTable, SymbolKind::CfiOnly];
-    let loaded = kinds.map(|kind| ModuleStatus::Loaded { path: path.clone(), kind });
+    let loaded = super::layout::KINDS.map(|kind| ModuleStatus::Loaded { path: path.clone(), kind });
     let mismatched = |found: Option<&str>| ModuleStatus::Mismatched {
         path: path.clone(),
         expected: "aa".into(),

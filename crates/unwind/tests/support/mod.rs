@@ -1,12 +1,12 @@
 //! Walks a stack that is given as registers, memory and mapped files.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use lastwords_unwind::Provider;
+use lastwords_unwind::{Provider, strip_signature};
 use minidump::format::{self, MINIDUMP_LOCATION_DESCRIPTOR, MINIDUMP_MODULE};
 use minidump::system_info::{Cpu, Os};
 use minidump::{
-    MinidumpContext, MinidumpContextValidity, MinidumpMemory, MinidumpModule, MinidumpModuleList,
-    MinidumpRawContext, UnifiedMemory,
+    MinidumpContext, MinidumpContextValidity, MinidumpMemory, MinidumpMemoryList, MinidumpModule,
+    MinidumpModuleList, MinidumpRawContext, UnifiedMemory, UnifiedMemoryList,
 };
 use minidump_unwind::{CallStack, SystemInfo, walk_stack};
 
@@ -38,16 +38,35 @@ pub struct Target {
     pub modules: Vec<MinidumpModule>,
 }
 
+/// Walks with the stack that minidump-unwind is given.
 pub fn walk(target: &Target, provider: &Provider) -> CallStack {
+    walk_on(target, &[], Os::Linux, provider)
+}
+
+/// Signals that one stack may have been interrupted by.
+const MAX_RESUMES: usize = 4;
+
+/// Walks, and goes on behind signals, on further stacks where they lead there.
+pub fn walk_on(
+    target: &Target,
+    further: &[(u64, Vec<u8>)],
+    os: Os,
+    provider: &Provider,
+) -> CallStack {
     let context =
         MinidumpContext { raw: target.context.clone(), valid: MinidumpContextValidity::All };
-    let memory = MinidumpMemory {
+    let memory = |start: u64, bytes: &'static [u8]| MinidumpMemory {
         desc: format::MINIDUMP_MEMORY_DESCRIPTOR::default(),
-        base_address: target.stack_start,
-        size: target.stack.len() as u64,
-        bytes: &target.stack,
+        base_address: start,
+        size: bytes.len() as u64,
+        bytes,
         endian: minidump::Endian::Little,
     };
+    // A list of memory owns nothing; the few tests may leak their stacks.
+    let leak = |bytes: &[u8]| -> &'static [u8] { Box::leak(bytes.to_vec().into_boxed_slice()) };
+    let mut regions = vec![memory(target.stack_start, leak(&target.stack))];
+    regions.extend(further.iter().map(|(start, bytes)| memory(*start, leak(bytes))));
+    let memory = UnifiedMemoryList::Memory(MinidumpMemoryList::from_regions(regions));
     let modules = MinidumpModuleList::from_modules(target.modules.clone());
     let cpu = match target.context {
         MinidumpRawContext::X86(_) => Cpu::X86,
@@ -56,7 +75,7 @@ pub fn walk(target: &Target, provider: &Provider) -> CallStack {
         _ => Cpu::X86_64,
     };
     let system_info = SystemInfo {
-        os: Os::Linux,
+        os,
         os_version: None,
         os_build: None,
         cpu,
@@ -65,9 +84,30 @@ pub fn walk(target: &Target, provider: &Provider) -> CallStack {
         cpu_count: 1,
     };
     let mut stack = CallStack::with_context(context);
-    let memory = Some(UnifiedMemory::Memory(&memory));
-    let walk = walk_stack(0, (), &mut stack, memory, &modules, &system_info, provider);
-    block_on(walk);
+    strip_signature(&mut stack.frames[0], &modules);
+    let region_of = |stack: &CallStack| {
+        let at = stack.frames.last().unwrap().context.get_stack_pointer();
+        memory.memory_at_address(at)
+    };
+    let start_of = |region: Option<UnifiedMemory<'_, '_>>| region.map(|one| one.base_address());
+    let mut region = region_of(&stack).or_else(|| memory.iter().next());
+    for _ in 0..=MAX_RESUMES {
+        block_on(walk_stack(0, (), &mut stack, region, &modules, &system_info, provider));
+        let known = stack.frames.len();
+        // What was interrupted may have been called from nowhere.
+        while stack.frames.len() < known + 2
+            && let Some(frame) = provider.resume(&stack.frames, &modules, &memory)
+        {
+            stack.frames.push(frame);
+        }
+        // A signal handler's own stack may lie below the thread's.
+        let next = region_of(&stack);
+        if stack.frames.len() == known && (next.is_none() || start_of(next) == start_of(region)) {
+            break;
+        }
+        region = next;
+    }
+    provider.correct_instructions(&mut stack.frames, &modules);
     stack
 }
 
