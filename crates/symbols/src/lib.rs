@@ -22,17 +22,21 @@
 mod breakpad;
 mod catalog;
 mod demangle;
+mod dwarf;
 mod elf;
 mod file;
+mod image;
 mod locate;
 mod module;
 mod status;
 mod symbols;
+mod symtab;
 
 pub use breakpad::BreakpadSymbols;
 pub use demangle::demangle;
-pub use elf::{Architecture, CfiSection, CfiSections, ElfImage, ElfSymbols};
+pub use elf::{ElfImage, ElfSymbols};
 pub use file::OpenError;
+pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
 pub use module::ModuleId;
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{ModuleSymbols, SourceFrame, Sources, Symbolication, Symbols};

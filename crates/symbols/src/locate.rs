@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use crate::breakpad::BreakpadSymbols;
 use crate::catalog::{Candidate, CandidateKind, Catalog, build_id_path};
-use crate::elf::{DwarfFiles, ElfImage, ElfSymbols};
+use crate::dwarf::DwarfFiles;
+use crate::elf::{ElfImage, ElfSymbols};
 use crate::file::{Links, MappedFile, OpenError};
 use crate::module::{ModuleId, hex, leaf};
 use crate::status::{ModuleStatus, SymbolKind};
@@ -225,7 +226,8 @@ impl Search<'_> {
         let supplementary = self.open_supplementary(&image);
         let package = open_package(&image).or_else(|| open_package(self.found.code.as_ref()?));
         let may_open_split = self.may_open_local;
-        match DwarfFiles::load(&image, supplementary.as_ref(), package.as_ref(), may_open_split) {
+        let supplementary = supplementary.as_deref();
+        match DwarfFiles::load(&image, supplementary, package.as_ref(), may_open_split) {
             Ok(files) => Some(files),
             Err(error) => {
                 let path = image.path().to_owned();

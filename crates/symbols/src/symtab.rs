@@ -1,4 +1,4 @@
-//! ELF symbol tables: address to function name.
+//! Symbol tables of any image: address to function name.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::sync::Arc;
 use object::read::{Object, ObjectSection, ObjectSymbol};
 use object::{SectionKind, SymbolKind, SymbolSection};
 
-use super::image::ElfImage;
-use super::minidebug;
-use crate::demangle::demangle;
+use crate::demangle::{Decoration, demangle};
+use crate::elf::unpack_debugdata;
 use crate::file::MappedFile;
+use crate::image::Image;
 
 /// Symbols of one table beyond this are left out.
 const MAX_SYMBOLS: usize = 16 << 20;
 
 /// A function after the symbol tables.
 pub(crate) struct NamedSymbol {
-    /// As the linker knows it.
+    /// As the compiler made it: without what the linker of the format puts around it.
     name: String,
     /// In the file's own address space.
     pub(crate) address: u64,
@@ -24,7 +24,7 @@ pub(crate) struct NamedSymbol {
 
 impl NamedSymbol {
     pub(crate) fn is_mangled(&self) -> bool {
-        self.name.starts_with("_Z") || self.name.starts_with("_R")
+        ["_Z", "_R", "?"].iter().any(|prefix| self.name.starts_with(prefix))
     }
 
     pub(crate) fn demangled(&self) -> String {
@@ -42,7 +42,8 @@ impl NamedSymbol {
 pub(crate) struct SymbolTable {
     bytes: Bytes,
     entries: Vec<Entry>,
-    /// Whether it is made of `.symtab`, which names every function.
+    decoration: Decoration,
+    /// Whether it names every function.
     is_full: bool,
 }
 
@@ -63,46 +64,51 @@ impl Deref for Bytes {
     }
 }
 
+/// A name of a table.
 #[derive(Clone, Copy)]
-struct Entry {
-    address: u64,
-    end: u64,
-    name_offset: usize,
-    name_len: usize,
-    /// Lower is better among names of one address.
-    rank: u8,
+pub(crate) struct Entry {
+    pub(crate) address: u64,
+    pub(crate) end: u64,
+    pub(crate) name_offset: usize,
+    pub(crate) name_len: usize,
+    /// Lower is better among names of one address; see [`RANK_UNSIZED`].
+    pub(crate) rank: u8,
 }
+
+/// The symbol says no size: it ends where the next one starts.
+pub(crate) const RANK_UNSIZED: u8 = 8;
 
 impl SymbolTable {
     /// The tables of one file: its own, and the one packed into `.gnu_debugdata`. Empty when
     /// none can be read.
-    pub(crate) fn read_all(image: &ElfImage) -> Vec<Self> {
+    pub(crate) fn read_all(image: &Image) -> Vec<Self> {
         let Ok(object) = image.object() else { return Vec::new() };
-        let own = Self::read(&object, Bytes::File(image.file().clone()));
-        let packed = minidebug::read(&object).and_then(|bytes| {
-            let entries = Self::read_entries(&object::File::parse(&*bytes).ok()?, &bytes);
-            Some(Self { bytes: Bytes::Unpacked(bytes), is_full: true, entries: entries.0 })
+        let decoration = Decoration::of(image.format(), image.architecture());
+        let (entries, is_full) = read_entries(&object, image.file());
+        let own = Self::new(Bytes::File(image.file().clone()), entries, decoration, is_full);
+        let packed = unpack_debugdata(&object).and_then(|bytes| {
+            let (entries, _) = read_entries(&object::File::parse(&*bytes).ok()?, &bytes);
+            Some(Self::new(Bytes::Unpacked(bytes), entries, decoration, true))
         });
         let tables = [Some(own), packed].into_iter().flatten();
         tables.filter(|table| !table.entries.is_empty()).collect()
     }
 
-    fn read(object: &object::File<'_>, bytes: Bytes) -> Self {
-        let (entries, is_full) = Self::read_entries(object, &bytes);
-        Self { bytes, entries, is_full }
+    /// A table of entries whose names lie in `file`, and which may be a part of all.
+    pub(crate) fn of_entries(
+        file: Arc<MappedFile>,
+        entries: Vec<Entry>,
+        decoration: Decoration,
+    ) -> Self {
+        Self::new(Bytes::File(file), entries, decoration, false)
     }
 
-    /// `.symtab`, or `.dynsym` where there is none; and whether it was the former.
-    fn read_entries(object: &object::File<'_>, bytes: &[u8]) -> (Vec<Entry>, bool) {
-        let full = collect(object, object.symbols(), bytes);
-        let is_full = !full.is_empty();
-        let mut entries =
-            if is_full { full } else { collect(object, object.dynamic_symbols(), bytes) };
+    fn new(bytes: Bytes, mut entries: Vec<Entry>, decoration: Decoration, is_full: bool) -> Self {
         entries.sort_unstable_by_key(|entry| (entry.address, entry.rank, entry.name_offset));
         entries.dedup_by_key(|entry| entry.address);
         close_open_ends(&mut entries);
         entries.shrink_to_fit();
-        (entries, is_full)
+        Self { bytes, entries, decoration, is_full }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -118,8 +124,20 @@ impl SymbolTable {
         }
         let end = entry.name_offset.checked_add(entry.name_len)?;
         let name = String::from_utf8_lossy(self.bytes.get(entry.name_offset..end)?);
-        Some(NamedSymbol { name: name.into_owned(), address: entry.address })
+        let name = self.decoration.remove(&name).to_owned();
+        Some(NamedSymbol { name, address: entry.address })
     }
+}
+
+/// The full table, or ELF's `.dynsym` where there is none; and whether it was the former.
+fn read_entries(object: &object::File<'_>, bytes: &[u8]) -> (Vec<Entry>, bool) {
+    let full = collect(object, object.symbols(), bytes);
+    // A Mach-O file without local symbols was stripped.
+    let is_full = !full.is_empty() && object.format() != object::BinaryFormat::MachO;
+    if !full.is_empty() {
+        return (full, is_full);
+    }
+    (collect(object, object.dynamic_symbols(), bytes), false)
 }
 
 fn collect<'data>(
@@ -132,10 +150,7 @@ fn collect<'data>(
     let entry = |symbol: object::Symbol<'data, 'data>| {
         let SymbolSection::Section(index) = symbol.section() else { return None };
         let section = object.section_by_index(index).ok()?;
-        let is_function = symbol.kind() == SymbolKind::Text;
-        // Labels of assembly code have no type.
-        let is_label = symbol.kind() == SymbolKind::Unknown && section.kind() == SectionKind::Text;
-        if !is_function && !is_label {
+        if !is_function(object, &symbol, section.kind()) {
             return None;
         }
         let name = symbol.name_bytes().ok().filter(|name| is_name(name))?;
@@ -151,9 +166,26 @@ fn collect<'data>(
     symbols.filter_map(entry).take(MAX_SYMBOLS).collect()
 }
 
-/// Not ARM's mapping symbols (`$x`), nor assembler labels.
+fn is_function(
+    object: &object::File<'_>,
+    symbol: &object::Symbol<'_, '_>,
+    section: SectionKind,
+) -> bool {
+    match symbol.kind() {
+        SymbolKind::Text => true,
+        // Labels of assembly code have no type.
+        SymbolKind::Unknown => section == SectionKind::Text,
+        SymbolKind::Data | SymbolKind::Label => {
+            section == SectionKind::Text && object.format() == object::BinaryFormat::Pe
+        }
+        _ => false,
+    }
+}
+
+/// Not ARM's mapping symbols (`$x`), nor assembler labels, nor COFF's section names.
 fn is_name(name: &[u8]) -> bool {
-    !name.is_empty() && !name.starts_with(b"$") && !name.starts_with(b".L")
+    let is_no_name = [&b"$"[..], b".L", b".text"].iter().any(|prefix| name.starts_with(prefix));
+    !name.is_empty() && !is_no_name
 }
 
 /// Global before weak before local, typed before untyped, sized before unsized.
@@ -164,7 +196,7 @@ fn rank(symbol: &object::Symbol<'_, '_>) -> u8 {
         (false, false) => 2,
     };
     let untyped = if symbol.kind() == SymbolKind::Text { 0 } else { 4 };
-    let unsized_ = if symbol.size() > 0 { 0 } else { 8 };
+    let unsized_ = if symbol.size() > 0 { 0 } else { RANK_UNSIZED };
     binding | untyped | unsized_
 }
 
@@ -172,7 +204,7 @@ fn rank(symbol: &object::Symbol<'_, '_>) -> u8 {
 fn close_open_ends(entries: &mut [Entry]) {
     let mut next_address = u64::MAX;
     for entry in entries.iter_mut().rev() {
-        if entry.rank & 8 != 0 {
+        if entry.rank & RANK_UNSIZED != 0 {
             entry.end = entry.end.min(next_address);
         }
         next_address = entry.address;

@@ -1,8 +1,12 @@
 //! Linker names to source names.
 
+mod decoration;
+
 use std::borrow::Cow;
 
 use cpp_demangle::{DemangleOptions, ParseOptions, Symbol};
+
+pub(crate) use self::decoration::Decoration;
 
 /// Longer names are left as they are: demangling may blow a name up.
 const MAX_MANGLED_BYTES: usize = 64 << 10;

@@ -1,0 +1,82 @@
+//! DWARF and symbol tables of the images of one module.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use super::Image;
+use crate::dwarf::{DwarfFiles, LazyDwarf};
+use crate::symbols::{SourceFrame, Symbolication};
+use crate::symtab::{NamedSymbol, SymbolTable};
+
+/// What the images of a module, its own file and a debug file, say of its addresses.
+pub(crate) struct ImageSymbols {
+    /// Best first; they may have different bases (prelinked files).
+    images: Vec<Arc<Image>>,
+    dwarf: LazyDwarf,
+    /// Each with its image's base.
+    tables: OnceLock<Vec<(u64, SymbolTable)>>,
+}
+
+impl ImageSymbols {
+    /// `images`: best first; the DWARF belongs to the first.
+    pub(crate) fn new(images: Vec<Arc<Image>>, files: Option<DwarfFiles>) -> Self {
+        Self { images, dwarf: LazyDwarf::new(files), tables: OnceLock::new() }
+    }
+
+    /// Path and reason when the DWARF turned out to be unreadable at the first lookup.
+    pub(crate) fn dwarf_error(&self) -> Option<&(PathBuf, String)> {
+        self.dwarf.error()
+    }
+
+    /// Symbolicates the address `rva` bytes above the module's base.
+    pub(crate) fn lookup(&self, rva: u64) -> Symbolication {
+        let base = self.images.first().map_or(0, |image| image.image_base());
+        let mut found = match base.checked_add(rva) {
+            Some(address) => self.dwarf.lookup(address),
+            None => Symbolication::default(),
+        };
+        found.function_rva = found.function_rva.and_then(|at| at.checked_sub(base));
+        self.add_symbol(rva, &mut found);
+        found
+    }
+
+    /// Whether the symbol tables name every function: then an address without name is no code.
+    pub(crate) fn has_full_symbols(&self) -> bool {
+        self.tables().iter().any(|(_, table)| table.is_full())
+    }
+
+    /// Fills the outermost function from the symbol tables where DWARF has no name for it, or
+    /// only an unqualified one: C++ functions with internal linkage have no linkage name there.
+    fn add_symbol(&self, rva: u64, found: &mut Symbolication) {
+        let Some((symbol_rva, symbol)) = self.find_symbol(rva) else { return };
+        let start = *found.function_rva.get_or_insert(symbol_rva);
+        match found.frames.last_mut() {
+            Some(frame) if frame.function.is_none() => frame.function = Some(symbol.demangled()),
+            Some(frame) if start == symbol_rva && symbol.is_mangled() => {
+                let is_same = |name: &String| symbol.demangled_base().contains(name.as_str());
+                if frame.function.as_ref().is_some_and(is_same) {
+                    frame.function = Some(symbol.demangled_base());
+                }
+            }
+            Some(_) => {}
+            None => found
+                .frames
+                .push(SourceFrame { function: Some(symbol.demangled()), ..SourceFrame::default() }),
+        }
+    }
+
+    fn find_symbol(&self, rva: u64) -> Option<(u64, NamedSymbol)> {
+        self.tables().iter().find_map(|(base, table)| {
+            let symbol = table.find(base.checked_add(rva)?)?;
+            Some((symbol.address.checked_sub(*base)?, symbol))
+        })
+    }
+
+    fn tables(&self) -> &[(u64, SymbolTable)] {
+        let read = |image: &Arc<Image>| {
+            let base = image.image_base();
+            SymbolTable::read_all(image).into_iter().map(move |table| (base, table))
+        };
+        self.tables.get_or_init(|| self.images.iter().flat_map(read).collect())
+    }
+}
