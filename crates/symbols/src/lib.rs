@@ -19,6 +19,7 @@
 //! }
 //! ```
 
+mod boundaries;
 mod breakpad;
 mod catalog;
 mod demangle;
@@ -31,6 +32,7 @@ mod module;
 mod status;
 mod symbols;
 mod symtab;
+mod write_sym;
 
 pub use breakpad::BreakpadSymbols;
 pub use demangle::demangle;
@@ -40,3 +42,4 @@ pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
 pub use module::ModuleId;
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{ModuleSymbols, SourceFrame, Sources, Symbolication, Symbols};
+pub use write_sym::{SymError, SymHeader, SymReport};

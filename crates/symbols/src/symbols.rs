@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::boundaries::Boundaries;
 use crate::breakpad::BreakpadSymbols;
 use crate::catalog::Catalog;
 use crate::elf::ElfSymbols;
@@ -129,7 +130,13 @@ impl ModuleSymbols {
         found
     }
 
-    fn find(&self, rva: u64) -> Symbolication {
+    /// Every address at which lookups change; see [`Boundaries`].
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        self.elf.as_ref().map(ElfSymbols::boundaries).unwrap_or_default()
+    }
+
+    /// [`ModuleSymbols::lookup`] without remembering.
+    pub(crate) fn find(&self, rva: u64) -> Symbolication {
         let from_elf = self.elf.as_ref().map(|elf| elf.lookup(rva)).unwrap_or_default();
         if from_elf.frames.iter().any(|frame| frame.line.is_some()) {
             return from_elf;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub use self::image::ElfImage;
 pub(crate) use self::minidebug::unpack_debugdata;
+use crate::boundaries::Boundaries;
 use crate::dwarf::DwarfFiles;
 use crate::image::ImageSymbols;
 use crate::symbols::Symbolication;
@@ -51,6 +52,11 @@ impl ElfSymbols {
     /// Symbolicates the address `rva` bytes above the module's base.
     pub(crate) fn lookup(&self, rva: u64) -> Symbolication {
         self.symbols.lookup(rva)
+    }
+
+    /// Every address, in bytes above the module's base, at which lookups change.
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        self.symbols.boundaries()
     }
 
     /// Whether the symbol tables name every function: then an address without name is no code.

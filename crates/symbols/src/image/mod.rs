@@ -176,6 +176,11 @@ impl Image {
             || sections.exception_index.is_some()
     }
 
+    /// The executable parts; empty when the file does not tell.
+    pub(crate) fn executable(&self) -> &[Range<u64>] {
+        &self.executable
+    }
+
     /// Whether an address lies in executable code. True for all when the file does not tell.
     pub fn is_executable(&self, address: u64) -> bool {
         self.executable.is_empty() || self.executable.iter().any(|range| range.contains(&address))

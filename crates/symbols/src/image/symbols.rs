@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::Image;
+use crate::boundaries::Boundaries;
 use crate::dwarf::{DwarfFiles, LazyDwarf};
 use crate::symbols::{SourceFrame, Symbolication};
 use crate::symtab::{NamedSymbol, SymbolTable};
@@ -38,6 +39,21 @@ impl ImageSymbols {
         found.function_rva = found.function_rva.and_then(|at| at.checked_sub(base));
         self.add_symbol(rva, &mut found);
         found
+    }
+
+    /// Adds every address, in bytes above the module's base, at which lookups change.
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        let Some(first) = self.images.first() else { return Boundaries::default() };
+        let base = first.image_base();
+        let mut found = Boundaries::within(first.executable());
+        self.dwarf.add_boundaries(&mut found);
+        for (table_base, table) in self.tables() {
+            for address in table.boundaries() {
+                let rva = address.checked_sub(*table_base);
+                found.extend(rva.and_then(|rva| rva.checked_add(base)));
+            }
+        }
+        found.relative_to(base)
     }
 
     /// Whether the symbol tables name every function: then an address without name is no code.
