@@ -52,6 +52,14 @@ impl Boundaries {
         }
     }
 
+    /// These and others, of the same address space.
+    pub(crate) fn joined(mut self, other: Self) -> Self {
+        self.within.clear();
+        self.is_cut |= other.is_cut;
+        self.extend(other.addresses);
+        self
+    }
+
     /// The same, in bytes above an image's base.
     pub(crate) fn relative_to(mut self, base: u64) -> Self {
         let relative = |address: &u64| address.checked_sub(base);

@@ -6,35 +6,37 @@ use std::sync::Arc;
 use object::read::{Object, ObjectSection, ObjectSymbol};
 use object::{SectionKind, SymbolKind, SymbolSection};
 
-use crate::demangle::{Decoration, demangle};
+use crate::demangle::{Decoration, Demangler};
 use crate::elf::unpack_debugdata;
 use crate::file::MappedFile;
 use crate::image::Image;
+use crate::macho::function_starts;
 
 /// Symbols of one table beyond this are left out.
 const MAX_SYMBOLS: usize = 16 << 20;
 
 /// A function after the symbol tables.
-pub(crate) struct NamedSymbol {
+pub(crate) struct NamedSymbol<'a> {
+    demangler: &'a Demangler,
     /// As the compiler made it: without what the linker of the format puts around it.
     name: String,
     /// In the file's own address space.
     pub(crate) address: u64,
 }
 
-impl NamedSymbol {
+impl NamedSymbol<'_> {
     pub(crate) fn is_mangled(&self) -> bool {
         ["_Z", "_R", "?"].iter().any(|prefix| self.name.starts_with(prefix))
     }
 
     pub(crate) fn demangled(&self) -> String {
-        demangle(&self.name).into_owned()
+        self.demangler.demangle(&self.name)
     }
 
     /// The name without the suffix of a compiler's clone (`.cold`, `.part.0`, `.constprop.1`).
     pub(crate) fn demangled_base(&self) -> String {
         let base = self.name.split_once('.').map_or(self.name.as_str(), |(base, _)| base);
-        demangle(base).into_owned()
+        self.demangler.demangle(base)
     }
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct SymbolTable {
     bytes: Bytes,
     entries: Vec<Entry>,
     decoration: Decoration,
+    demangler: Demangler,
     /// Whether it names every function.
     is_full: bool,
 }
@@ -85,7 +88,9 @@ impl SymbolTable {
         let Ok(object) = image.object() else { return Vec::new() };
         let decoration = Decoration::of(image.format(), image.architecture());
         let (entries, is_full) = read_entries(&object, image.file());
-        let own = Self::new(Bytes::File(image.file().clone()), entries, decoration, is_full);
+        let starts = function_starts(&object, image.image_base());
+        let bytes = Bytes::File(image.file().clone());
+        let own = Self::new(bytes, entries, decoration, is_full).bounded(&starts);
         let packed = unpack_debugdata(&object).and_then(|bytes| {
             let (entries, _) = read_entries(&object::File::parse(&*bytes).ok()?, &bytes);
             Some(Self::new(Bytes::Unpacked(bytes), entries, decoration, true))
@@ -104,11 +109,25 @@ impl SymbolTable {
     }
 
     fn new(bytes: Bytes, mut entries: Vec<Entry>, decoration: Decoration, is_full: bool) -> Self {
-        entries.sort_unstable_by_key(|entry| (entry.address, entry.rank, entry.name_offset));
+        // Of equals the last one of the table: aliases of one function have to be told apart
+        // somehow, and this is what other readers do.
+        entries.reverse();
+        entries.sort_by_key(|entry| (entry.address, entry.rank));
         entries.dedup_by_key(|entry| entry.address);
         close_open_ends(&mut entries);
         entries.shrink_to_fit();
-        Self { bytes, entries, decoration, is_full }
+        Self { bytes, entries, decoration, demangler: Demangler::default(), is_full }
+    }
+
+    /// Ends symbols where the next function starts, though it may have no name.
+    fn bounded(mut self, starts: &[u64]) -> Self {
+        for entry in self.entries.iter_mut().filter(|entry| entry.rank & RANK_UNSIZED != 0) {
+            let after = starts.partition_point(|start| *start <= entry.address);
+            if let Some(next) = starts.get(after) {
+                entry.end = entry.end.min(*next);
+            }
+        }
+        self
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -121,7 +140,7 @@ impl SymbolTable {
     }
 
     /// The function whose code holds `address`.
-    pub(crate) fn find(&self, address: u64) -> Option<NamedSymbol> {
+    pub(crate) fn find(&self, address: u64) -> Option<NamedSymbol<'_>> {
         let after = self.entries.partition_point(|entry| entry.address <= address);
         let entry = self.entries.get(after.checked_sub(1)?)?;
         if address >= entry.end {
@@ -130,7 +149,7 @@ impl SymbolTable {
         let end = entry.name_offset.checked_add(entry.name_len)?;
         let name = String::from_utf8_lossy(self.bytes.get(entry.name_offset..end)?);
         let name = self.decoration.remove(&name).to_owned();
-        Some(NamedSymbol { name, address: entry.address })
+        Some(NamedSymbol { demangler: &self.demangler, name, address: entry.address })
     }
 }
 

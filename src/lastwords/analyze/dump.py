@@ -56,7 +56,8 @@ def analyze_dump_json(
 ) -> bytes:
     """Analyse a minidump; returns the core's document as it is (docs/formats/analysis.md).
 
-    Arguments and errors as for `analyze_dump()`.
+    Arguments and errors as for `analyze_dump()`. `source_paths`: accepted for callers that show source
+    lines; the core does not need them.
     """
     from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
 

@@ -47,11 +47,19 @@ fn pe32(name: &str) -> &str {
     if name.starts_with('?') {
         return name;
     }
-    let (base, is_vectorcall) = match name.rsplit_once('@').filter(|_| has_argument_bytes(name)) {
-        Some((base, _)) => (base.strip_suffix('@').unwrap_or(base), base.ends_with('@')),
-        None => (name, false),
-    };
-    if is_vectorcall { base } else { base.strip_prefix(['_', '@']).unwrap_or(base) }
+    let base = without_argument_bytes(name);
+    match base.strip_suffix('@').filter(|_| base.len() < name.len()) {
+        Some(vectorcall) => vectorcall,
+        None => base.strip_prefix(['_', '@']).unwrap_or(base),
+    }
+}
+
+/// A name without `@` and digits at its end.
+pub(crate) fn without_argument_bytes(name: &str) -> &str {
+    match name.rsplit_once('@').filter(|_| has_argument_bytes(name)) {
+        Some((base, _)) => base,
+        None => name,
+    }
 }
 
 /// Whether a name ends in `@` and digits.

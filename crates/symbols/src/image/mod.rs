@@ -34,6 +34,8 @@ pub(crate) enum ImageError {
     SectionSize { name: &'static str, size_bytes: u64 },
     #[error("too many {0}; such a file is refused")]
     TooMuch(&'static str),
+    #[error("not a {0} file")]
+    Format(&'static str),
     #[error("architecture {0:?} is not supported")]
     Architecture(object::Architecture),
 }
@@ -181,9 +183,19 @@ impl Image {
         &self.executable
     }
 
+    /// Whether there is `.ARM.exidx`.
+    pub(crate) fn has_exception_index(&self) -> bool {
+        self.cfi_sections().exception_index.is_some()
+    }
+
     /// Whether an address lies in executable code. True for all when the file does not tell.
     pub fn is_executable(&self, address: u64) -> bool {
         self.executable.is_empty() || self.executable.iter().any(|range| range.contains(&address))
+    }
+
+    /// End of the executable part that holds an address.
+    pub(crate) fn executable_end(&self, address: u64) -> Option<u64> {
+        Some(self.executable.iter().find(|range| range.contains(&address))?.end)
     }
 
     /// The call frame information. `.debug_frame` is decompressed at the first call.

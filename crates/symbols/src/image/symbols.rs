@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use super::Image;
+use super::{Architecture, Image, ImageFormat};
 use crate::boundaries::Boundaries;
+use crate::demangle::without_argument_bytes;
 use crate::dwarf::{DwarfFiles, LazyDwarf};
 use crate::symbols::{SourceFrame, Symbolication};
 use crate::symtab::{NamedSymbol, SymbolTable};
@@ -38,6 +39,7 @@ impl ImageSymbols {
         };
         found.function_rva = found.function_rva.and_then(|at| at.checked_sub(base));
         self.add_symbol(rva, &mut found);
+        self.undecorate(&mut found);
         found
     }
 
@@ -54,6 +56,20 @@ impl ImageSymbols {
             }
         }
         found.relative_to(base)
+    }
+
+    /// DWARF of 32-bit Windows names functions with the bytes of their arguments (`f@12`).
+    fn undecorate(&self, found: &mut Symbolication) {
+        let is_pe32 = |image: &Arc<Image>| {
+            image.format() == ImageFormat::Pe && image.architecture() == Architecture::X86
+        };
+        if !self.images.first().is_some_and(is_pe32) {
+            return;
+        }
+        for function in found.frames.iter_mut().filter_map(|frame| frame.function.as_mut()) {
+            let plain = without_argument_bytes(function).len();
+            function.truncate(plain);
+        }
     }
 
     /// Whether the symbol tables name every function: then an address without name is no code.
@@ -81,7 +97,7 @@ impl ImageSymbols {
         }
     }
 
-    fn find_symbol(&self, rva: u64) -> Option<(u64, NamedSymbol)> {
+    fn find_symbol(&self, rva: u64) -> Option<(u64, NamedSymbol<'_>)> {
         self.tables().iter().find_map(|(base, table)| {
             let symbol = table.find(base.checked_add(rva)?)?;
             Some((symbol.address.checked_sub(*base)?, symbol))

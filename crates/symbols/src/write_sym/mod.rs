@@ -2,10 +2,11 @@
 //!
 //! | record | of | file |
 //! |---|---|---|
-//! | `MODULE`, `INFO CODE_ID` | the ids | here |
+//! | `MODULE`, `INFO CODE_ID` | the ids | `header` |
 //! | `FILE`, `INLINE_ORIGIN` | numbered names, `FILE` from 1 | `names` |
 //! | `FUNC`, `INLINE`, lines | the answers of lookups, from one boundary to the next | `functions` |
 //! | `STACK CFI INIT`, `STACK CFI` | `.eh_frame`, `.debug_frame` | `cfi`, `postfix` |
+//! | `STACK WIN` | the frame data of a PDB of 32-bit x86 | `win` |
 //!
 //! The file says what [`ModuleSymbols::lookup`] says, because it is made of it: the addresses at which
 //! answers can change are collected, and one lookup is made at each. A function in several parts is
@@ -17,33 +18,19 @@
 
 mod cfi;
 mod functions;
+mod header;
 mod names;
 mod postfix;
+mod win;
 
 use std::io::{self, Write};
 use std::ops::Range;
 
-use debugid::DebugId;
-
 use self::functions::write_functions;
-use crate::image::{Architecture, Image, ImageFormat};
-use crate::module::{debug_id_of, hex, leaf};
+pub use self::header::SymHeader;
+use crate::image::Image;
+use crate::pe::PeSymbols;
 use crate::symbols::ModuleSymbols;
-
-/// What the `MODULE` and `INFO CODE_ID` lines say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SymHeader {
-    /// `Linux`, `windows`, `mac`.
-    pub os: &'static str,
-    /// `x86`, `x86_64`, `arm`, `arm64`.
-    pub cpu: &'static str,
-    /// The module's debug id.
-    pub debug_id: DebugId,
-    /// Name of the debug file; line feeds are not possible.
-    pub name: String,
-    /// The code id in hexadecimal; `None` when the file has none.
-    pub code_id: Option<String>,
-}
 
 /// What was written, and what had to be left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +41,7 @@ pub struct SymReport {
     pub lines: u64,
     /// `INLINE` records.
     pub inlines: u64,
-    /// `STACK CFI INIT` records.
+    /// `STACK CFI INIT` and `STACK WIN` records.
     pub frames: u64,
     /// Call frame information that this format cannot say, or that is malformed.
     pub frames_left_out: u64,
@@ -77,24 +64,6 @@ pub enum SymError {
 }
 
 impl ModuleSymbols {
-    /// What a `.sym` file of this module is headed with. `name`: instead of the file's own.
-    ///
-    /// # Errors
-    /// [`SymError::NoImage`] and [`SymError::NoId`].
-    pub fn sym_header(&self, name: Option<&str>) -> Result<SymHeader, SymError> {
-        let elf = self.elf().and_then(|elf| elf.code().or(elf.debug())).ok_or(SymError::NoImage)?;
-        let debug_id = debug_id_of(elf.identity().unwrap_or_default()).ok_or(SymError::NoId)?;
-        let path = elf.path().to_string_lossy();
-        let name = name.or_else(|| leaf(&path)).unwrap_or("unknown");
-        Ok(SymHeader {
-            os: os_name(elf.format()),
-            cpu: cpu_name(elf.architecture()),
-            debug_id,
-            name: name.replace(['\r', '\n'], " "),
-            code_id: elf.build_id().map(|id| hex(id).to_uppercase()),
-        })
-    }
-
     /// Writes a `.sym` file. The functions are collected in memory before they are written, about as
     /// many bytes as the file gets.
     ///
@@ -106,52 +75,35 @@ impl ModuleSymbols {
         out: &mut dyn Write,
     ) -> Result<SymReport, SymError> {
         let mut report = SymReport::default();
-        let SymHeader { os, cpu, debug_id, name, code_id } = header;
-        writeln!(out, "MODULE {os} {cpu} {} {name}", debug_id.breakpad())?;
-        if let Some(code_id) = code_id {
-            writeln!(out, "INFO CODE_ID {code_id}")?;
-        }
+        header.write(out)?;
         write_functions(self, out, &mut report)?;
-        for image in self.images() {
+        for image in self.unlike_images() {
             cfi::write_cfi(image, out, &mut report)?;
+        }
+        if let Some(pe) = self.pe() {
+            win::write_frames(pe, out, &mut report)?;
         }
         Ok(report)
     }
 
     /// Where the module has code, in bytes above its base.
     pub fn code_ranges(&self) -> Vec<Range<u64>> {
-        let Some(image) = self.images().into_iter().next() else { return Vec::new() };
+        let Some(image) = self.images().next() else {
+            return self.pe().map(PeSymbols::pdb_code_ranges).unwrap_or_default();
+        };
         let relative = |address: u64| address.saturating_sub(image.image_base());
         let ranges = image.executable().iter();
         ranges.map(|range| relative(range.start)..relative(range.end)).collect()
     }
 
-    /// The images of the module that may hold call frame information.
-    fn images(&self) -> Vec<&Image> {
-        let elf = self.elf().map(|elf| [elf.code(), elf.debug()]);
+    /// Each image of the module once.
+    fn unlike_images(&self) -> Vec<&Image> {
         let mut images: Vec<&Image> = Vec::new();
-        for image in elf.into_iter().flatten().flatten() {
+        for image in self.images() {
             if !images.iter().any(|other| other.path() == image.path()) {
                 images.push(image);
             }
         }
         images
-    }
-}
-
-fn os_name(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Elf => "Linux",
-        ImageFormat::Pe => "windows",
-        ImageFormat::MachO => "mac",
-    }
-}
-
-fn cpu_name(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::X86 => "x86",
-        Architecture::X86_64 => "x86_64",
-        Architecture::Arm => "arm",
-        Architecture::Aarch64 => "arm64",
     }
 }
