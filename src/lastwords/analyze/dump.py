@@ -56,8 +56,7 @@ def analyze_dump_json(
 ) -> bytes:
     """Analyse a minidump; returns the core's document as it is (docs/formats/analysis.md).
 
-    Arguments and errors as for `analyze_dump()`. `source_paths`: accepted for callers that show source
-    lines; the core does not need them.
+    Arguments and errors as for `analyze_dump()`.
     """
     from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
 

@@ -21,7 +21,7 @@ __all__ = ["analyze_with_downloads", "lacks_code"]
 _MAX_ROUNDS = 3
 
 
-def analyze_with_downloads(  # noqa: PLR0913  (an analysis' arguments)
+def analyze_with_downloads(
     path: str | os.PathLike[str],
     *,
     places: Places,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
-from lastwords.analyze import analyze_dump_json, decode_analysis
+from lastwords.analyze import decode_analysis
+from lastwords.cli.analyses import analyze_at
 from lastwords.cli.render.json import write_document
 from lastwords.cli.render.options import StackChoice, TextOptions
+from lastwords.cli.symbol_options import places_of, symbol_options
 
 __all__ = ["command"]
 
@@ -17,6 +19,7 @@ _EPILOG = """\b
 Examples:
   lastwords analyze crash.dmp
   lastwords analyze crash.dmp --symbols build/symbols --threads all
+  lastwords analyze crash.dmp --symbols https://debuginfod.debian.net
   lastwords analyze crash.dmp --json | jq .crash_info
 
 Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under --strict.
@@ -26,13 +29,7 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
 @click.command(epilog=_EPILOG)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "is_json", is_flag=True, help="Print the analysis document instead.")
-@click.option(
-    "--symbols",
-    multiple=True,
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="Symbol source: file or folder, matched by debug id. May be repeated.",
-)
+@symbol_options
 @click.option(
     "--no-local-modules",
     is_flag=True,
@@ -60,7 +57,9 @@ def command(  # noqa: PLR0913  (one parameter per option)
     *,
     file: Path,
     is_json: bool,
-    symbols: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    debuginfod: bool,
+    insecure_http: bool,
     no_local_modules: bool,
     stacks: str,
     all_frames: bool,
@@ -73,9 +72,16 @@ def command(  # noqa: PLR0913  (one parameter per option)
 
     Shows the crash reason, the crashing thread's stack with Python and native frames merged, the
     other threads, the modules with their symbols, and what could not be had.
+
+    Nothing is downloaded unless --symbols gives an address, or --debuginfod.
     """
-    document = analyze_dump_json(
-        file, symbols=symbols, local_modules=not no_local_modules, max_frames=max_frames
+    places = places_of(symbols, debuginfod=debuginfod, insecure_http=insecure_http)
+    document = analyze_at(
+        file,
+        places,
+        local_modules=not no_local_modules,
+        max_frames=max_frames,
+        insecure_http=insecure_http,
     )
     if is_json:
         write_document(document)

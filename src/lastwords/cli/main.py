@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "serve": "Run the server that collects, groups and shows reports.",
     "signature": "Explain how a dump or report is grouped.",
     "stacks": "Show where every thread of a process, a core file or a dump stands.",
+    "symbols": "Find, download, keep and convert what names functions and lines.",
     "spool": "List, show and manage the reports on this machine.",
 }
 """Verb → one line of help. `lastwords.cli.<verb>` holds a click command named `command`."""

@@ -35,7 +35,7 @@ def symbol_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--insecure-http",
             is_flag=True,
-            help="Allow http:// addresses of other machines: anybody on the way can change the files.",
+            help="Allow http:// addresses of other machines; anybody on the way can change files.",
         ),
     )
     for option in reversed(options):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from lastwords.symbols.cache import DownloadCache
+from lastwords.symbols.download_cache import DownloadCache
 from lastwords.symbols.http_get import GetLimits, Outcome, Result, get_file
 from lastwords.symbols.identify import identify_files
 from lastwords.symbols.requests import Request, requests_for
@@ -125,7 +125,7 @@ class Downloader:
                     last = found
         return last
 
-    def _get_one(
+    def _get_one(  # noqa: PLR0911  (one per answer)
         self, server: Server, cache: DownloadCache, module: WantedModule, request: Request
     ) -> Download:
         url = f"{server.url}/{request.path}"
@@ -152,9 +152,7 @@ class Downloader:
             cache.note_absent(url)
             return replace(answer, reason="the file that came is not the module's: its id differs")
         path = cache.keep(partial, request.kept_as)
-        return replace(
-            answer, state=FileState.DOWNLOADED, path=path, size_bytes=result.size_bytes
-        )
+        return replace(answer, state=FileState.DOWNLOADED, path=path, size_bytes=result.size_bytes)
 
     def _download(self, url: str, partial: Path, request: Request) -> Result:
         if not request.is_pointer:

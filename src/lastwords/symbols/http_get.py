@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import ssl
+import sys
 import threading
 import time
 import urllib.error
@@ -20,10 +21,8 @@ from urllib.parse import urlsplit
 
 from lastwords.symbols.places import is_loopback
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # there is none
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +96,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def __init__(self, limits: GetLimits) -> None:
         self._limits = limits
 
-    def redirect_request(  # noqa: PLR0913  (urllib's signature)
+    def redirect_request(  # noqa: PLR0913, PLR0917  (urllib's signature)
         self,
         req: urllib.request.Request,
         fp: IO[bytes],
@@ -130,14 +129,20 @@ def get_file(
         progress: Called with bytes so far, and of the whole where the server tells it.
         stop: When set, the download ends.
     """
-    deadline = time.monotonic() + limits.total_s
-    stop = stop or threading.Event()
+    transfer = _Transfer(
+        url=url,
+        into=into,
+        limits=limits,
+        progress=progress,
+        stop=stop or threading.Event(),
+        deadline=time.monotonic() + limits.total_s,
+    )
     reason = "it was not tried"
     for attempt in range(limits.tries):
-        if attempt and stop.wait(limits.pause_s * 2 ** (attempt - 1)):
+        if attempt and transfer.stop.wait(limits.pause_s * 2 ** (attempt - 1)):
             break
         try:
-            size_bytes = _try_once(url, into, limits, progress, stop, deadline)
+            size_bytes = transfer.run()
         except _Refused as refused:
             return Result(outcome=Outcome.FAILED, reason=str(refused))
         except urllib.error.HTTPError as error:
@@ -151,7 +156,7 @@ def get_file(
             reason = _words(error)
         else:
             return Result(outcome=Outcome.GOT, size_bytes=size_bytes)
-        if stop.is_set() or time.monotonic() >= deadline:
+        if transfer.stop.is_set() or time.monotonic() >= transfer.deadline:
             break
     return Result(outcome=Outcome.FAILED, reason=reason)
 
@@ -165,41 +170,92 @@ def _words(error: Exception) -> str:
     return str(inner or error) or type(error).__name__
 
 
-def _try_once(  # noqa: PLR0913  (one call)
-    url: str,
-    into: Path,
-    limits: GetLimits,
-    progress: Callable[[int, int | None], None],
-    stop: threading.Event,
-    deadline: float,
-) -> int:
-    headers = {"User-Agent": "lastwords", "Accept-Encoding": "identity"}
-    validator = into.with_name(into.name + _VALIDATOR_SUFFIX)
-    start = _resumable_bytes(into, validator)
-    if start:
-        headers["Range"] = f"bytes={start}-"
-        headers["If-Range"] = validator.read_text("ascii")
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  (the scheme was checked)
-    opener = urllib.request.build_opener(
-        _Redirects(limits), urllib.request.HTTPSHandler(context=ssl.create_default_context())
-    )
-    try:
-        answer = opener.open(request, timeout=limits.idle_s)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  (the file became shorter)
-            into.unlink(missing_ok=True)
-        raise
-    with answer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Transfer:
+    """One file on its way; each run goes on where the one before ended."""
+
+    url: str
+    into: Path
+    limits: GetLimits
+    progress: Callable[[int, int | None], None]
+    stop: threading.Event
+    deadline: float
+
+    def run(self) -> int:
+        """Return the file's size when all of it is there."""
+        start = self._resumable_bytes()
+        headers = {"User-Agent": "lastwords", "Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            headers["If-Range"] = self._validator.read_text("ascii")
+        request = urllib.request.Request(self.url, headers=headers)  # noqa: S310  (checked)
+        opener = urllib.request.build_opener(
+            _Redirects(self.limits),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        )
+        try:
+            answer = opener.open(request, timeout=self.limits.idle_s)
+        except urllib.error.HTTPError as error:
+            if error.code == 416 and start:  # the file became shorter
+                self.into.unlink(missing_ok=True)
+            raise
+        with answer:
+            return self._receive(answer, start)
+
+    def _receive(self, answer: http.client.HTTPResponse, start: int) -> int:
         start = start if _goes_on(answer, start) else 0
         total = _expected_bytes(answer, start)
-        if total is not None and total > limits.max_bytes:
-            raise _Refused(f"it has {total:,} bytes, the limit is {limits.max_bytes:,}")
-        _note_validator(answer, validator)
-        done = _copy(answer, into, start, limits, total, progress, stop, deadline)
-    if total is not None and done != total:
-        raise OSError(f"it broke off after {done:,} of {total:,} bytes")
-    validator.unlink(missing_ok=True)
-    return done
+        if total is not None and total > self.limits.max_bytes:
+            raise _Refused(f"it has {total:,} bytes, the limit is {self.limits.max_bytes:,}")
+        self._note_validator(answer)
+        done = self._copy(answer, start, total)
+        if total is not None and done != total:
+            raise OSError(f"it broke off after {done:,} of {total:,} bytes")
+        self._validator.unlink(missing_ok=True)
+        return done
+
+    @property
+    def _validator(self) -> Path:
+        """Holds what tells whether the server still has the file that was begun."""
+        return self.into.with_name(self.into.name + _VALIDATOR_SUFFIX)
+
+    def _resumable_bytes(self) -> int:
+        """Bytes that an earlier attempt left; 0 when nothing says what file they are of."""
+        try:
+            return self.into.stat().st_size if self._validator.stat().st_size else 0
+        except OSError:
+            return 0
+
+    def _note_validator(self, answer: http.client.HTTPResponse) -> None:
+        etag = answer.headers.get("ETag", "")
+        weak = etag.startswith("W/") or not etag
+        mark = answer.headers.get("Last-Modified", "") if weak else etag
+        try:
+            self._validator.write_text(mark, "ascii")
+        except UnicodeEncodeError:
+            self._validator.unlink(missing_ok=True)
+
+    def _copy(self, answer: http.client.HTTPResponse, start: int, total: int | None) -> int:
+        done = start
+        descriptor = os.open(self.into, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            _lock(descriptor)
+            file.truncate(start)
+            file.seek(start)
+            self.progress(done, total)
+            while chunk := answer.read1(_CHUNK_BYTES):
+                done += len(chunk)
+                if done > self.limits.max_bytes:
+                    raise _Refused(
+                        f"it is larger than the limit of {self.limits.max_bytes:,} bytes"
+                    )
+                file.write(chunk)
+                self.progress(done, total)
+                if self.stop.is_set():
+                    raise OSError("it was stopped")
+                if time.monotonic() >= self.deadline:
+                    raise OSError(f"it was not there after {self.limits.total_s:.0f} seconds")
+        return done
 
 
 def _goes_on(answer: http.client.HTTPResponse, start: int) -> bool:
@@ -209,23 +265,6 @@ def _goes_on(answer: http.client.HTTPResponse, start: int) -> bool:
     if not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
         raise OSError("it sends another part of the file than was asked for")
     return True
-
-
-def _resumable_bytes(into: Path, validator: Path) -> int:
-    """Bytes that an earlier attempt left; 0 when nothing says what file they are of."""
-    try:
-        return into.stat().st_size if validator.stat().st_size else 0
-    except OSError:
-        return 0
-
-
-def _note_validator(answer: http.client.HTTPResponse, validator: Path) -> None:
-    etag = answer.headers.get("ETag", "")
-    mark = answer.headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
-    try:
-        validator.write_text(mark, "ascii")
-    except UnicodeEncodeError:
-        validator.unlink(missing_ok=True)
 
 
 def _expected_bytes(answer: http.client.HTTPResponse, start: int) -> int | None:
@@ -238,39 +277,8 @@ def _expected_bytes(answer: http.client.HTTPResponse, start: int) -> int | None:
 
 def _lock(descriptor: int) -> None:
     """Keep others off the file; they end with its descriptor."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise _Refused("another process is downloading it right now") from error
-
-
-def _copy(  # noqa: PLR0913  (one call)
-    answer: http.client.HTTPResponse,
-    into: Path,
-    start: int,
-    limits: GetLimits,
-    total: int | None,
-    progress: Callable[[int, int | None], None],
-    stop: threading.Event,
-    deadline: float,
-) -> int:
-    done = start
-    descriptor = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        _lock(descriptor)
-        file.truncate(start)
-        file.seek(start)
-        progress(done, total)
-        while chunk := answer.read1(_CHUNK_BYTES):
-            done += len(chunk)
-            if done > limits.max_bytes:
-                raise _Refused(f"it is larger than the limit of {limits.max_bytes:,} bytes")
-            file.write(chunk)
-            progress(done, total)
-            if stop.is_set():
-                raise OSError("it was stopped")
-            if time.monotonic() >= deadline:
-                raise OSError(f"it was not there after {limits.total_s:.0f} seconds")
-    return done
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise _Refused("another process is downloading it right now") from error

@@ -57,7 +57,9 @@ def find_symbols(
         ],
     }
     found = json.loads(core.find_symbols(json.dumps(search).encode()))
-    return tuple(FoundSymbols(**{**one, "images": tuple(one["images"])}) for one in found["modules"])
+    return tuple(
+        FoundSymbols(**{**one, "images": tuple(one["images"])}) for one in found["modules"]
+    )
 
 
 def look_up(path: Path, addresses: Sequence[int], *, relative: bool = False) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 | text | what |
 |---|---|
-| `DIR`, `FILE` | a folder or file: `.sym`, Breakpad trees, symbol stores, `.build-id` trees, debug files |
+| `DIR`, `FILE` | a folder or file: Breakpad trees, symbol stores, `.build-id` trees, files |
 | `https://host/path` | a server; a module's file is asked for in every way that fits the module |
 | `srv*URL`, `srv*CACHE*URL`, `srv*DIR`, `srv*DIR*DIR` | Microsoft's symbol servers and stores |
 | `symsrv*symsrv.dll*CACHE*URL` | the same, written out |
@@ -183,7 +183,7 @@ class _Reader:
             raise SymbolsError(
                 "symbols_bad_source",
                 "--debuginfod was given and the environment has no DEBUGINFOD_URLS",
-                "export DEBUGINFOD_URLS=https://debuginfod.debian.net, or give the address to --symbols",
+                "export DEBUGINFOD_URLS=https://debuginfod.debian.net, or give --symbols URL",
             )
         for url in urls:
             # `ima:enforcing` and such are policies of elfutils.
@@ -224,4 +224,4 @@ def _check_url(url: str, *, insecure_http: bool) -> None:
 
 def is_loopback(host: str | None) -> bool:
     """Whether a host of an address is this machine."""
-    return host == "localhost" or host == "::1" or bool(re.fullmatch(r"127(\.\d+){3}", host or ""))
+    return host in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.\d+){3}", host or ""))

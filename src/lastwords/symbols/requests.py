@@ -2,7 +2,7 @@
 
 | protocol | path below the address | what |
 |---|---|---|
-| Microsoft | `app.pdb/GUIDAGE/app.pdb`, `…/app.pd_` (cabinet), `…/file.ptr` (where it really is) | PDB |
+| Microsoft | `app.pdb/GUIDAGE/app.pdb`, `…/app.pd_` (cabinet), `…/file.ptr` (a pointer) | PDB |
 | | `app.exe/STAMPsize/app.exe`, `…/app.ex_`, `…/file.ptr` | image |
 | SSQP | `_.debug/elf-buildid-sym-HEX/_.debug`, `lib.so/elf-buildid-HEX/lib.so` | ELF |
 | debuginfod | `buildid/HEX/debuginfo`, `buildid/HEX/executable` | ELF |

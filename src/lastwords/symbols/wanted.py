@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ModuleKind", "WantedModule", "missing_modules", "modules_of"]
+__all__ = ["WantedModule", "missing_modules", "modules_of"]
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _STAMP = re.compile(r"[0-9A-Fa-f]{9,16}")

@@ -70,8 +70,7 @@ fn unknown(gap: &UnknownFrames, look: &Look) -> Item {
         more => format!("about {more} unknown native frames"),
     };
     let extent = gap.stack_bytes.map(|bytes| format!(", {bytes} bytes of stack"));
-    let text =
-        format!("  … about {} unknown native {frames}{}", gap.about, extent.unwrap_or_default());
+    let text = format!("  … {count}{}", extent.unwrap_or_default());
     Item { key: text.clone(), lines: vec![look.paint.warning(&text)] }
 }
 

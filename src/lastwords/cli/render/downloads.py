@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.progress import TaskID
+    from typing_extensions import Self
 
 __all__ = ["DownloadBars"]
 
@@ -33,7 +34,7 @@ class DownloadBars:
             transient=True,
         )
 
-    def __enter__(self) -> DownloadBars:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
