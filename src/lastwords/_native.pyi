@@ -9,7 +9,9 @@ __all__ = [
     "after_fork_in_child",
     "analyze_dump",
     "arm",
+    "convert_file",
     "core_version",
+    "crash_file_kind",
     "disarm",
     "dump",
     "error_codes",
@@ -52,8 +54,8 @@ def identify_symbol_files(paths: Sequence[str]) -> bytes:
     """Read kind and ids of files.
 
     Returns:
-        JSON: for each file null, or `{"path", "kind", "is_packed", "debug_ids", "build_id", "stamp",
-        "names", "pdb_name", "architecture", "has_code", "has_debug_info"}`.
+        JSON: for each file null, or `{"path", "kind", "is_packed", "debug_ids", "build_id",
+        "stamp", "names", "pdb_name", "architecture", "has_code", "has_debug_info"}`.
 
     Releases the GIL.
     """
@@ -100,6 +102,28 @@ def write_sym(path: str, out: str, name: str | None) -> bytes:
 
     Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`,
     `symbols_not_written`.
+    """
+
+def crash_file_kind(path: str) -> str:
+    """Tell what a file is: "minidump", "core" or "microdump".
+
+    Raises `CoreError`: `dump_not_found`, `dump_not_readable`, `convert_unsupported`.
+    """
+
+def convert_file(source: str, target: str, kind: str, dump_kind: str) -> bytes:
+    """Convert a minidump into an ELF core, or a core or microdump into a minidump.
+
+    Args:
+        source: What is converted.
+        target: The file to write, replaced if it is there.
+        kind: Of the source, as `crash_file_kind()` tells.
+        dump_kind: Of a minidump made of a core: "full", "mini", "custom:FLAGS".
+
+    Returns:
+        JSON: `{"threads", "memory_bytes", "notes"}`.
+
+    Releases the GIL. Raises `CoreError`: `dump_not_found`, `dump_not_readable`, `dump_malformed`,
+    `convert_unsupported`, `convert_failed`.
     """
 
 def arm(

@@ -86,7 +86,7 @@ class Downloader:
     progress: Progress | None = None
     is_fresh: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
-    _failures: dict[str, int] = field(default_factory=dict)
+    _failures: dict[str, list[str]] = field(default_factory=dict)
 
     def fetch(
         self, modules: Iterable[WantedModule], *, wants_code: Iterable[WantedModule] = ()
@@ -136,17 +136,18 @@ class Downloader:
         if cache.is_absent(url) and not self.is_fresh:
             reason = "the server had no such file within the last day"
             return replace(answer, state=FileState.ABSENT, reason=reason)
-        if self._failures.get(server.url, 0) >= _UNREACHABLE_LIMIT:
-            return replace(answer, reason="the server did not answer before")
+        failures = self._failures.setdefault(server.url, [])
+        if len(failures) >= _UNREACHABLE_LIMIT:
+            return replace(answer, reason=f"the server failed before: {failures[-1]}")
         partial = cache.partial(url)
         result = self._download(url, partial, request)
         if result.outcome is Outcome.ABSENT:
             cache.note_absent(url)
             return replace(answer, state=FileState.ABSENT, reason=result.reason)
         if result.outcome is Outcome.FAILED:
-            self._failures[server.url] = self._failures.get(server.url, 0) + 1
+            failures.append(result.reason or "")
             return replace(answer, reason=result.reason)
-        self._failures.pop(server.url, None)
+        failures.clear()
         if not _is_right(partial, module):
             partial.unlink(missing_ok=True)
             cache.note_absent(url)
