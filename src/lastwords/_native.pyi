@@ -24,6 +24,7 @@ __all__ = [
     "set_additions",
     "set_annotation",
     "set_throw_note",
+    "source_checksums",
     "write_sym",
 ]
 
@@ -85,6 +86,19 @@ def lookup_addresses(path: str, addresses: Sequence[int], is_relative: bool) -> 
     Returns:
         JSON: `{"file", "base", "status", "lookups": [{"address", "function_start", "frames":
         [{"function", "file", "line", "is_inline"}]}]}`.
+
+    Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`.
+    """
+
+def source_checksums(path: str, files: Sequence[str]) -> bytes:
+    """Read the checksums of source files out of a module's debug information.
+
+    Args:
+        path: ELF, PE, PDB or Mach-O.
+        files: As lookups name them.
+
+    Returns:
+        JSON: file → "md5:…", "sha1:…" or "sha256:…"; files without one are left out.
 
     Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`.
     """

@@ -253,5 +253,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(symbols::write_sym, module)?)?;
     module.add_function(wrap_pyfunction!(symbols::lookup_addresses, module)?)?;
     module.add_function(wrap_pyfunction!(symbols::find_symbols, module)?)?;
+    module.add_function(wrap_pyfunction!(symbols::source_checksums, module)?)?;
     Ok(())
 }

@@ -173,6 +173,19 @@ fn status_json(status: &ModuleStatus) -> Value {
     entry
 }
 
+/// Checksums of source files, as a module's debug information has them.
+#[pyfunction]
+pub(crate) fn source_checksums<'py>(
+    py: Python<'py>,
+    path: &str,
+    files: Vec<String>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let document = guarded("source_checksums", || {
+        py.detach(|| Ok(json!(open(path)?.source_checksums(&files))))
+    })?;
+    Ok(to_bytes(py, &document))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Search {

@@ -23,6 +23,7 @@ mod boundaries;
 mod breakpad;
 mod bytes;
 mod catalog;
+mod checksums;
 mod demangle;
 mod dwarf;
 mod elf;

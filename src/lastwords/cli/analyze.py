@@ -12,6 +12,7 @@ from lastwords.cli.analyses import analyze_at
 from lastwords.cli.render.json import write_document
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.symbol_options import places_of, symbol_options
+from lastwords.symbols.source_files import SourceFiles
 
 __all__ = ["command"]
 
@@ -20,6 +21,7 @@ Examples:
   lastwords analyze crash.dmp
   lastwords analyze crash.dmp --symbols build/symbols --threads all
   lastwords analyze crash.dmp --symbols https://debuginfod.debian.net
+  lastwords analyze crash.dmp --source-path ~/src/app
   lastwords analyze crash.dmp --json | jq .crash_info
 
 Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under --strict.
@@ -52,6 +54,14 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
     metavar="N",
     help="Keep N frames of one thread, newest and oldest half each.  [default: 4096]",
 )
+@click.option(
+    "--source-path",
+    "source_paths",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Show the source lines of frames whose files are below DIR. May be repeated.",
+)
 @click.option("--strict", is_flag=True, help="End with status 5 when something could not be had.")
 def command(  # noqa: PLR0913  (one parameter per option)
     *,
@@ -66,6 +76,7 @@ def command(  # noqa: PLR0913  (one parameter per option)
     no_fold: bool,
     handles: bool,
     max_frames: int | None,
+    source_paths: tuple[Path, ...],
     strict: bool,
 ) -> None:
     """Read the minidump FILE and print what happened.
@@ -93,7 +104,17 @@ def command(  # noqa: PLR0913  (one parameter per option)
             is_plumbing_shown=all_frames,
             is_folded=not no_fold,
             are_handles_shown=handles,
+            sources=_sources(document, source_paths),
         )
         write_analysis(decode_analysis(document), options)
     if strict and decode_analysis(document).is_partial:
         sys.exit(5)
+
+
+def _sources(document: bytes, folders: tuple[Path, ...]) -> SourceFiles | None:
+    """The source files of the frames, those with a checksum in their module's symbols checked."""
+    if not folders:
+        return None
+    from lastwords.analyze.sources import source_checksums_of  # noqa: PLC0415
+
+    return SourceFiles(folders, source_checksums_of(document))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lastwords.symbols.wanted import WantedModule
 
-__all__ = ["FoundSymbols", "find_symbols", "look_up", "write_sym"]
+__all__ = ["FoundSymbols", "find_symbols", "look_up", "source_checksums", "write_sym"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +85,26 @@ def look_up(path: Path, addresses: Sequence[int], *, relative: bool = False) -> 
         )
     except core.CoreError as error:
         _raise(error)
+    return found
+
+
+def source_checksums(path: Path, files: Iterable[str]) -> dict[str, str]:
+    """Read the checksums of source files out of a module's debug information.
+
+    Args:
+        path: ELF, PE, PDB or Mach-O.
+        files: As lookups name them.
+
+    Returns:
+        File → `md5:…`, `sha1:…` or `sha256:…`; nothing for files without one, or when the file
+        cannot be read.
+    """
+    from lastwords import _native as core  # noqa: PLC0415
+
+    try:
+        found: dict[str, str] = json.loads(core.source_checksums(os.fspath(path), list(files)))
+    except core.CoreError:
+        return {}
     return found
 
 

@@ -8,10 +8,11 @@ use addr2line::{Context, Frame, LookupContinuation, LookupResult, SplitDwarfLoad
 use gimli::{DwarfPackage, SectionId, UnitRef};
 use self_cell::self_cell;
 
-use super::boundaries;
 use super::depth::{DepthGuard, is_unit_safe};
 use super::sections::{Flavour, Reader, SectionSet};
+use super::{boundaries, checksums};
 use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::demangle::demangle;
 use crate::file::{Links, MappedFile};
 use crate::image::{Image, ImageError};
@@ -86,6 +87,11 @@ impl Dwarf {
     /// or its unit cannot be read.
     pub(crate) fn lookup(&mut self, address: u64) -> Symbolication {
         self.0.with_dependent_mut(|files, parsed| parsed.lookup(files, address).unwrap_or_default())
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.0.with_dependent(|_, parsed| checksums::collect(parsed, wanted));
     }
 
     /// Adds every address at which the answers change.

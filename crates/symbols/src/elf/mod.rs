@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub use self::image::ElfImage;
 pub(crate) use self::minidebug::unpack_debugdata;
 use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::dwarf::DwarfFiles;
 use crate::image::ImageSymbols;
 use crate::symbols::Symbolication;
@@ -52,6 +53,11 @@ impl ElfSymbols {
     /// Symbolicates the address `rva` bytes above the module's base.
     pub(crate) fn lookup(&self, rva: u64) -> Symbolication {
         self.symbols.lookup(rva)
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.symbols.source_checksums(wanted);
     }
 
     /// Every address, in bytes above the module's base, at which lookups change.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Architecture, Image, ImageFormat};
 use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::demangle::without_argument_bytes;
 use crate::dwarf::{DwarfFiles, LazyDwarf};
 use crate::symbols::{SourceFrame, Symbolication};
@@ -41,6 +42,11 @@ impl ImageSymbols {
         self.add_symbol(rva, &mut found);
         self.undecorate(&mut found);
         found
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.dwarf.source_checksums(wanted);
     }
 
     /// Adds every address, in bytes above the module's base, at which lookups change.

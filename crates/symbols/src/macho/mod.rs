@@ -13,6 +13,7 @@ pub use self::image::MachImage;
 pub(crate) use self::image::is_mach;
 pub(crate) use self::starts::function_starts;
 use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::dwarf::DwarfFiles;
 use crate::image::ImageSymbols;
 use crate::symbols::Symbolication;
@@ -48,6 +49,11 @@ impl MachSymbols {
     /// Path and reason when the DWARF turned out to be unreadable at the first lookup.
     pub(crate) fn dwarf_error(&self) -> Option<&(PathBuf, String)> {
         self.symbols.dwarf_error()
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.symbols.source_checksums(wanted);
     }
 
     /// Every address, in bytes above the module's base, at which lookups change.

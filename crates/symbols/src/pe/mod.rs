@@ -18,6 +18,7 @@ pub(crate) use self::image::is_pe;
 pub use self::pdb::FrameRecord;
 pub(crate) use self::pdb::{Pdb, is_pdb, read_debug_id};
 use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::dwarf::DwarfFiles;
 use crate::image::{Architecture, ImageSymbols};
 use crate::symbols::{SourceFrame, Symbolication};
@@ -56,6 +57,14 @@ impl PeSymbols {
     /// How the PDB says the frame at an address is laid out; 32-bit x86 only.
     pub fn frame_record(&self, rva: u64) -> Option<FrameRecord> {
         self.pdb.as_ref()?.frame_record(rva)
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        if let Some(pdb) = &self.pdb {
+            pdb.source_checksums(wanted);
+        }
+        self.symbols.source_checksums(wanted);
     }
 
     /// Every address, in bytes above the module's base, at which lookups change.

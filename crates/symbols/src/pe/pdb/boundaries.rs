@@ -7,6 +7,7 @@ use super::Pdb;
 use super::dbi::MACHINE_X86;
 use super::frames::{FrameRecord, FrameTable};
 use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::image::Architecture;
 
 impl Pdb {
@@ -32,6 +33,21 @@ impl Pdb {
     fn add(&self, found: &mut Boundaries, section: u16, offsets: impl IntoIterator<Item = u32>) {
         let rva = |offset| self.map.to_rva(section, offset).map(u64::from);
         found.extend(offsets.into_iter().filter_map(rva));
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        for index in 0..self.dbi.modules.len() {
+            if wanted.is_complete() {
+                return;
+            }
+            let Some(module) = self.module(index) else { continue };
+            module.each_checksum(|name, algorithm, digest| {
+                if let Some(name) = self.text(name) {
+                    wanted.add(&name, algorithm, digest);
+                }
+            });
+        }
     }
 
     /// The instruction set; `None` when it is none that is known here.

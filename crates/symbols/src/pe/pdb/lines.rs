@@ -101,6 +101,30 @@ impl Lines {
         candidates.filter(|one| one.holds(section, offset)).find_map(|one| one.find(stream, offset))
     }
 
+    /// Calls back for name (offset in `/names`), algorithm and checksum of every source file.
+    pub(crate) fn each_checksum(
+        &self,
+        stream: &[u8],
+        mut each: impl FnMut(usize, &'static str, &[u8]),
+    ) {
+        let mut rest = stream.get(self.checksums.clone()).unwrap_or_default();
+        while let (Some(name), Some(&size), Some(&kind)) =
+            (size_at(rest, 0), rest.get(4), rest.get(5))
+        {
+            let end = usize::from(size).saturating_add(6);
+            let algorithm = match kind {
+                1 => Some("md5"),
+                2 => Some("sha1"),
+                3 => Some("sha256"),
+                _ => None,
+            };
+            if let (Some(algorithm), Some(digest)) = (algorithm, rest.get(6..end)) {
+                each(name, algorithm, digest);
+            }
+            rest = rest.get(end.next_multiple_of(4)..).unwrap_or_default();
+        }
+    }
+
     /// Calls back for section and offset of every line, and of the ends.
     pub(crate) fn each_start(&self, stream: &[u8], mut each: impl FnMut(u16, u32)) {
         for function in &self.functions {

@@ -112,6 +112,11 @@ impl Module {
         best
     }
 
+    /// Calls back for name (offset in `/names`), algorithm and checksum of every source file.
+    pub(crate) fn each_checksum(&self, each: impl FnMut(usize, &'static str, &[u8])) {
+        self.lines.each_checksum(&self.stream, each);
+    }
+
     /// Calls back for section and offset of everything at which answers change.
     pub(crate) fn each_boundary(&self, mut each: impl FnMut(u16, u32)) {
         self.lines.each_start(&self.stream, &mut each);
