@@ -9,16 +9,23 @@ __all__ = [
     "after_fork_in_child",
     "analyze_dump",
     "arm",
+    "convert_file",
     "core_version",
+    "crash_file_kind",
     "disarm",
     "dump",
     "error_codes",
+    "find_symbols",
+    "identify_symbol_files",
     "is_armed",
+    "lookup_addresses",
     "monitor_pid",
     "note_exit",
     "set_additions",
     "set_annotation",
     "set_throw_note",
+    "source_checksums",
+    "write_sym",
 ]
 
 @final
@@ -42,6 +49,95 @@ def analyze_dump(path: str, options: bytes) -> bytes:
         The analysis as one UTF-8 JSON document (docs/formats/analysis.md).
 
     Releases the GIL. Raises `CoreError`.
+    """
+
+def identify_symbol_files(paths: Sequence[str]) -> bytes:
+    """Read kind and ids of files.
+
+    Returns:
+        JSON: for each file null, or `{"path", "kind", "is_packed", "debug_ids", "build_id",
+        "stamp", "names", "pdb_name", "architecture", "has_code", "has_debug_info"}`.
+
+    Releases the GIL.
+    """
+
+def find_symbols(search: bytes) -> bytes:
+    """Look for the symbols of modules; opens files.
+
+    Args:
+        search: JSON: `{"symbols": [...], "local_modules": bool, "modules": [{"code_file",
+            "debug_file", "code_id", "debug_id"}]}`.
+
+    Returns:
+        JSON: `{"modules": [{"status", "kind", "path", "reason", "images"}], "problems": [{"path",
+        "message"}]}`, the modules in the order given.
+
+    Releases the GIL. Raises `ValueError` when `search` is something else.
+    """
+
+def lookup_addresses(path: str, addresses: Sequence[int], is_relative: bool) -> bytes:
+    """Look addresses up in a symbol file.
+
+    Args:
+        path: ELF, PE, PDB, Mach-O or `.sym`.
+        addresses: As the file counts, or from 0.
+        is_relative: Whether they count from 0.
+
+    Returns:
+        JSON: `{"file", "base", "status", "lookups": [{"address", "function_start", "frames":
+        [{"function", "file", "line", "is_inline"}]}]}`.
+
+    Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`.
+    """
+
+def source_checksums(path: str, files: Sequence[str]) -> bytes:
+    """Read the checksums of source files out of a module's debug information.
+
+    Args:
+        path: ELF, PE, PDB or Mach-O.
+        files: As lookups name them.
+
+    Returns:
+        JSON: file → "md5:…", "sha1:…" or "sha256:…"; files without one are left out.
+
+    Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`.
+    """
+
+def write_sym(path: str, out: str, name: str | None) -> bytes:
+    """Write what a symbol file says as a Breakpad `.sym` file.
+
+    Args:
+        path: ELF, PE, PDB or Mach-O.
+        out: The file to write, replaced if it is there.
+        name: Of the debug file, in the `MODULE` record; `None` = the file's own.
+
+    Returns:
+        JSON: what the records `MODULE` and `INFO CODE_ID` say, and how many others there are.
+
+    Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`,
+    `symbols_not_written`.
+    """
+
+def crash_file_kind(path: str) -> str:
+    """Tell what a file is: "minidump", "core" or "microdump".
+
+    Raises `CoreError`: `dump_not_found`, `dump_not_readable`, `convert_unsupported`.
+    """
+
+def convert_file(source: str, target: str, kind: str, dump_kind: str) -> bytes:
+    """Convert a minidump into an ELF core, or a core or microdump into a minidump.
+
+    Args:
+        source: What is converted.
+        target: The file to write, replaced if it is there.
+        kind: Of the source, as `crash_file_kind()` tells.
+        dump_kind: Of a minidump made of a core: "full", "mini", "custom:FLAGS".
+
+    Returns:
+        JSON: `{"threads", "memory_bytes", "notes"}`.
+
+    Releases the GIL. Raises `CoreError`: `dump_not_found`, `dump_not_readable`, `dump_malformed`,
+    `convert_unsupported`, `convert_failed`.
     """
 
 def arm(

@@ -11,6 +11,7 @@ LastwordsError(code, message, hint)
 ├── ProcessError       a process cannot be dumped or watched
 ├── StoreError         the server's database or files cannot be used
 ├── ServerError        a lastwords server that was asked did not answer as expected
+├── ConvertError       a file cannot be converted into another kind
 └── DependencyError    a program, package or permission is missing (exit status 4)
 ```
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 __all__ = [
     "CODES",
     "CaptureError",
+    "ConvertError",
     "DeliveryError",
     "DependencyError",
     "DumpError",
@@ -74,7 +76,29 @@ class DumpError(LastwordsError):
 
 
 class SymbolsError(LastwordsError):
-    """A symbol source cannot be used."""
+    """A symbol source or file cannot be used."""
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(code, message, hint)
+        self.exit_status = _SYMBOLS_STATUS.get(code, 1)
+
+
+_SYMBOLS_STATUS = {
+    "symbols_bad_source": 2,
+    "symbols_insecure_url": 2,
+    "symbols_no_servers": 2,
+    "module_id_invalid": 2,
+    "symbol_file_not_readable": 3,
+    "symbol_file_unusable": 3,
+}
+
+
+class ConvertError(LastwordsError):
+    """A file cannot be converted into another kind."""
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(code, message, hint)
+        self.exit_status = 3 if code == "convert_unsupported" else 1
 
 
 class SpoolError(LastwordsError):
@@ -128,6 +152,16 @@ CODES: dict[str, str] = {
     "options_invalid": "the options of an analysis are not what docs/formats/analysis.md says",
     "analysis_malformed": "an analysis document does not have the shape of one",
     "symbols_not_found": "a symbol source that was given is not there",
+    "symbols_bad_source": "a symbol source is in no form that is known",
+    "symbols_insecure_url": "symbols would be downloaded without TLS from another machine",
+    "symbols_cache_not_usable": "the folder for downloaded symbols cannot be made or written",
+    "symbols_not_written": "a symbol file could not be written",
+    "symbols_no_servers": "symbols should be downloaded and no address to ask was given",
+    "symbol_file_not_readable": "a symbol file is not there or may not be read",
+    "symbol_file_unusable": "a file holds no symbols, no id, or is damaged",
+    "module_id_invalid": "the text is neither a dump nor a module's id",
+    "convert_unsupported": "a file cannot be converted into the wanted kind",
+    "convert_failed": "a converted file could not be made",
     "setting_unknown": "a setting was given that does not exist",
     "setting_wrong_value": "a setting has a value of the wrong type or outside its range",
     "setting_without_effect": "the setting is known but does nothing in this version",

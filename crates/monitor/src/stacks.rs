@@ -66,6 +66,51 @@ fn not_made(what: &dyn std::fmt::Display, error: &io::Error) -> Failure {
     Failure::new("dump_not_made", message, "try again; if it stays, report it")
 }
 
+/// A dump of a dead process.
+#[derive(Debug)]
+pub struct CoreDump {
+    /// Of the dump.
+    pub size_bytes: u64,
+    /// Threads that the core tells of.
+    pub threads: usize,
+}
+
+/// Writes a dump of a dead process from its core file. Memory goes from file to file.
+///
+/// # Errors
+/// Why the core cannot be used, or the dump not be written, and what to do.
+pub fn dump_of_core(
+    path: &Path,
+    into: File,
+    kind: &DumpKind,
+    soft_errors: &mut SoftErrors,
+) -> Result<CoreDump, Failure> {
+    let (snapshot, crash) = CoreSnapshot::open(path, soft_errors)?;
+    let python = snapshot.find_python(soft_errors);
+    let time = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let time = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    let time_s = time.and_then(|time| u32::try_from(time.as_secs()).ok()).unwrap_or(0);
+    let threads = snapshot.threads().len();
+    let written = dump_into(into, time_s, &snapshot, (&crash, python, false), kind, soft_errors);
+    let size_bytes = written.map_err(|error| not_made(&path.display(), &error))?;
+    Ok(CoreDump { size_bytes, threads })
+}
+
+fn dump_into(
+    file: File,
+    time_s: u32,
+    snapshot: &dyn ProcessSnapshot,
+    (crash, python, has_locals): (&Crash, Option<PythonTarget>, bool),
+    kind: &DumpKind,
+    soft_errors: &mut SoftErrors,
+) -> io::Result<u64> {
+    let dump = DumpFile::new(file, time_s, kind.flags().bits())?;
+    let labels = Labels { reason: crash_text(crash), ..Labels::default() };
+    let writer = DumpWriter::new(snapshot, dump, kind, None, soft_errors);
+    let writer = writer.with_python_locals(has_locals);
+    writer.write(crash, python, &labels).finish()
+}
+
 /// Writes what stacks need of a snapshot into a minidump in memory; with the interpreter's place
 /// goes whether values of its variables are wanted.
 ///
@@ -81,11 +126,7 @@ pub fn dump_in_memory(
     let file: File = memory_file(c"lastwords-stacks")?;
     let mut written = file.try_clone()?;
     let time_s = u32::try_from(now_ns().div_euclid(1_000_000_000)).unwrap_or(u32::MAX);
-    let dump = DumpFile::new(file, time_s, kind.flags().bits())?;
-    let labels = Labels { reason: crash_text(crash), ..Labels::default() };
-    let writer = DumpWriter::new(snapshot, dump, &kind, None, soft_errors);
-    let writer = writer.with_python_locals(has_locals);
-    writer.write(crash, python, &labels).finish()?;
+    dump_into(file, time_s, snapshot, (crash, python, has_locals), &kind, soft_errors)?;
     let mut bytes = Vec::new();
     written.rewind()?;
     written.read_to_end(&mut bytes)?;

@@ -7,7 +7,9 @@
 #![allow(clippy::arithmetic_side_effects, missing_docs)]
 
 mod calibration;
+mod convert;
 mod options;
+mod symbols;
 mod throw_notes;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,6 +62,8 @@ fn error_codes() -> Vec<&'static str> {
     let mut codes = vec![CORE_FAILED];
     codes.extend_from_slice(lastwords_analyze::ERROR_CODES);
     codes.extend_from_slice(lastwords_capture::CODES);
+    codes.extend_from_slice(&symbols::CODES);
+    codes.extend_from_slice(lastwords_convert::CODES);
     codes.sort_unstable();
     codes.dedup();
     codes
@@ -247,5 +251,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(note_exit, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(set_throw_note, module)?)?;
+    module.add_function(wrap_pyfunction!(symbols::identify_symbol_files, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::convert_file, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::crash_file_kind, module)?)?;
+    module.add_function(wrap_pyfunction!(symbols::write_sym, module)?)?;
+    module.add_function(wrap_pyfunction!(symbols::lookup_addresses, module)?)?;
+    module.add_function(wrap_pyfunction!(symbols::find_symbols, module)?)?;
+    module.add_function(wrap_pyfunction!(symbols::source_checksums, module)?)?;
     Ok(())
 }

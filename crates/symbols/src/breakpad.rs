@@ -106,7 +106,7 @@ impl FrameSymbolizer for Collector {
     fn set_source_file(&mut self, file: &str, line: u32, _base: u64) {
         if let Some(frame) = self.found.frames.first_mut() {
             frame.file = Some(file.to_owned());
-            frame.line = Some(line);
+            frame.line = Some(line).filter(|line| *line != 0);
         }
     }
 
@@ -114,7 +114,7 @@ impl FrameSymbolizer for Collector {
         self.found.frames.push(SourceFrame {
             function: Some(name.to_owned()),
             file: file.map(str::to_owned),
-            line,
+            line: line.filter(|line| *line != 0),
             is_inline: true,
         });
     }

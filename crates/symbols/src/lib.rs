@@ -20,14 +20,17 @@
 //! }
 //! ```
 
+mod boundaries;
 mod breakpad;
 mod bytes;
 mod cache;
 mod catalog;
+mod checksums;
 mod demangle;
 mod dwarf;
 mod elf;
 mod file;
+mod identity;
 mod image;
 mod locate;
 mod macho;
@@ -39,12 +42,14 @@ mod stack_records;
 mod status;
 mod symbols;
 mod symtab;
+mod write_sym;
 
 pub use breakpad::BreakpadSymbols;
 pub use cache::{Answer, Question};
 pub use demangle::demangle;
 pub use elf::{ElfImage, ElfSymbols};
 pub use file::OpenError;
+pub use identity::{FileIdentity, identify_file};
 pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
 pub use macho::{MachImage, MachSymbols};
 pub use module::{ImageStamp, ModuleId};
@@ -52,3 +57,4 @@ pub use module_symbols::ModuleSymbols;
 pub use pe::{FrameRecord, PeImage, PeSymbols};
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{SourceFrame, Sources, Symbolication, Symbols};
+pub use write_sym::{SymError, SymHeader, SymReport};

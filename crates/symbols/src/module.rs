@@ -58,6 +58,42 @@ impl ModuleId {
         }
     }
 
+    /// Describes a module by what a dump's analysis says of it: paths, and ids in hexadecimal, the
+    /// code id (build id, or time stamp and size) and the debug id. Ids that cannot be read count as
+    /// none.
+    pub fn from_text(
+        code_file: &str,
+        debug_file: Option<&str>,
+        code_id: Option<&str>,
+        debug_id: Option<&str>,
+    ) -> Self {
+        let debug_id = debug_id.and_then(|id| DebugId::from_breakpad(id).ok());
+        Self::from_ids(code_file, debug_file, code_id, debug_id.filter(|id| !id.is_nil()))
+    }
+
+    fn from_ids(
+        code_file: &str,
+        debug_file: Option<&str>,
+        code_id: Option<&str>,
+        debug_id: Option<DebugId>,
+    ) -> Self {
+        let build_id = code_id
+            .and_then(unhex)
+            // Windows' time stamp and size is hexadecimal too, but does not make the debug id.
+            .filter(|bytes| debug_id.is_some() && debug_id_of(bytes) == debug_id);
+        let code_id = code_id.filter(|_| build_id.is_none());
+        Self {
+            code_file: code_file.to_owned(),
+            debug_file: debug_file.map(str::to_owned),
+            build_id,
+            debug_id,
+            // The ids of other systems have 32 digits and more.
+            image_stamp: code_id
+                .and_then(ImageStamp::from_code_id)
+                .filter(|stamp| stamp.time_stamp != 0),
+        }
+    }
+
     /// The last component of the code file, whatever system wrote it.
     pub fn code_name(&self) -> Option<&str> {
         leaf(&self.code_file)
@@ -103,22 +139,10 @@ impl ModuleId {
 impl<M: Module + ?Sized> From<&M> for ModuleId {
     fn from(module: &M) -> Self {
         let debug_id = module.debug_identifier().filter(|id| !id.is_nil());
-        let build_id = module
-            .code_identifier()
-            .and_then(|id| unhex(id.as_str()))
-            // Windows' time stamp and size is hexadecimal too, but does not make the debug id.
-            .filter(|bytes| debug_id.is_some() && debug_id_of(bytes) == debug_id);
-        let code_id = module.code_identifier().filter(|_| build_id.is_none());
-        Self {
-            code_file: module.code_file().into_owned(),
-            debug_file: module.debug_file().map(|name| name.into_owned()),
-            build_id,
-            debug_id,
-            // The ids of other systems have 32 digits and more.
-            image_stamp: code_id
-                .and_then(|id| ImageStamp::from_code_id(id.as_str()))
-                .filter(|stamp| stamp.time_stamp != 0),
-        }
+        let code_id = module.code_identifier();
+        let code_id = code_id.as_ref().map(|id| id.as_str());
+        let debug_file = module.debug_file();
+        Self::from_ids(&module.code_file(), debug_file.as_deref(), code_id, debug_id)
     }
 }
 

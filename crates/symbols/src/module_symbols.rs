@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::boundaries::Boundaries;
 use crate::breakpad::BreakpadSymbols;
 use crate::cache::{Answer, Answers, Cache, Facts, Key, Probe, Probes, Question, View};
 use crate::catalog::Catalog;
@@ -85,6 +86,13 @@ impl Files {
         let elf = self.elf.as_ref().map(|elf| elf.lookup(rva));
         let pe = || self.pe.as_ref().map(|pe| pe.lookup(rva));
         elf.or_else(pe).or_else(|| self.macho.as_ref().map(|macho| macho.lookup(rva)))
+    }
+
+    fn boundaries(&self) -> Boundaries {
+        let elf = self.elf.as_ref().map(ElfSymbols::boundaries);
+        let pe = || self.pe.as_ref().map(PeSymbols::boundaries);
+        let macho = || self.macho.as_ref().map(MachSymbols::boundaries);
+        elf.or_else(pe).or_else(macho).unwrap_or_default()
     }
 
     /// Reads what every lookup needs.
@@ -284,6 +292,16 @@ impl ModuleSymbols {
         let found = Arc::new(self.files().find(rva));
         self.answers.keep_symbolication(rva, found.clone());
         found
+    }
+
+    /// Every address at which lookups change; see [`Boundaries`]. Opens files.
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        self.files().boundaries()
+    }
+
+    /// [`ModuleSymbols::lookup`] without remembering; always out of the files.
+    pub(crate) fn find(&self, rva: u64) -> Symbolication {
+        self.files().find(rva)
     }
 
     /// The answer to a question at an address: of this or an earlier run, else what `find` says, which

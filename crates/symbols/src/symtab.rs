@@ -138,6 +138,11 @@ impl SymbolTable {
         self.is_full
     }
 
+    /// Starts and ends of all functions.
+    pub(crate) fn boundaries(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().flat_map(|entry| [entry.address, entry.end])
+    }
+
     /// The function whose code holds `address`.
     pub(crate) fn find(&self, address: u64) -> Option<NamedSymbol<'_>> {
         let after = self.entries.partition_point(|entry| entry.address <= address);

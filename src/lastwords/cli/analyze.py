@@ -7,10 +7,13 @@ from pathlib import Path
 
 import click
 
-from lastwords.analyze import analyze_dump_json, decode_analysis
+from lastwords.analyze import decode_analysis
+from lastwords.cli.analyses import analyze_at
 from lastwords.cli.render.json import write_document
 from lastwords.cli.render.options import StackChoice, TextOptions
+from lastwords.cli.symbol_options import places_of, symbol_options
 from lastwords.symbols import default_symbol_cache
+from lastwords.symbols.source_files import SourceFiles
 
 __all__ = ["command"]
 
@@ -18,6 +21,8 @@ _EPILOG = """\b
 Examples:
   lastwords analyze crash.dmp
   lastwords analyze crash.dmp --symbols build/symbols --threads all
+  lastwords analyze crash.dmp --symbols https://debuginfod.debian.net
+  lastwords analyze crash.dmp --source-path ~/src/app
   lastwords analyze crash.dmp --json | jq .crash_info
 
 Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under --strict.
@@ -27,13 +32,7 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
 @click.command(epilog=_EPILOG)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "is_json", is_flag=True, help="Print the analysis document instead.")
-@click.option(
-    "--symbols",
-    multiple=True,
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="Symbol source: file or folder, matched by debug id. May be repeated.",
-)
+@symbol_options
 @click.option(
     "--no-local-modules",
     is_flag=True,
@@ -63,12 +62,22 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
     metavar="N",
     help="Keep N frames of one thread, newest and oldest half each.  [default: 4096]",
 )
+@click.option(
+    "--source-path",
+    "source_paths",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Show the source lines of frames whose files are below DIR. May be repeated.",
+)
 @click.option("--strict", is_flag=True, help="End with status 5 when something could not be had.")
 def command(  # noqa: PLR0913  (one parameter per option)
     *,
     file: Path,
     is_json: bool,
-    symbols: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    debuginfod: bool,
+    insecure_http: bool,
     no_local_modules: bool,
     cache_dir: Path | None,
     no_cache: bool,
@@ -77,18 +86,23 @@ def command(  # noqa: PLR0913  (one parameter per option)
     no_fold: bool,
     handles: bool,
     max_frames: int | None,
+    source_paths: tuple[Path, ...],
     strict: bool,
 ) -> None:
     """Read the minidump FILE and print what happened.
 
     Shows the crash reason, the crashing thread's stack with Python and native frames merged, the
     other threads, the modules with their symbols, and what could not be had.
+
+    Nothing is downloaded unless --symbols gives an address, or --debuginfod.
     """
-    document = analyze_dump_json(
+    places = places_of(symbols, debuginfod=debuginfod, insecure_http=insecure_http)
+    document = analyze_at(
         file,
-        symbols=symbols,
+        places,
         local_modules=not no_local_modules,
         max_frames=max_frames,
+        insecure_http=insecure_http,
         cache_dir=None if no_cache else cache_dir or default_symbol_cache(),
     )
     if is_json:
@@ -101,7 +115,17 @@ def command(  # noqa: PLR0913  (one parameter per option)
             is_plumbing_shown=all_frames,
             is_folded=not no_fold,
             are_handles_shown=handles,
+            sources=_sources(document, source_paths),
         )
         write_analysis(decode_analysis(document), options)
     if strict and decode_analysis(document).is_partial:
         sys.exit(5)
+
+
+def _sources(document: bytes, folders: tuple[Path, ...]) -> SourceFiles | None:
+    """The source files of the frames, those with a checksum in their module's symbols checked."""
+    if not folders:
+        return None
+    from lastwords.analyze.sources import source_checksums_of  # noqa: PLC0415
+
+    return SourceFiles(folders, source_checksums_of(document))

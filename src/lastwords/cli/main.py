@@ -22,6 +22,7 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 VERBS: dict[str, str] = {
     "analyze": "Read a minidump and print what happened.",
+    "convert": "Convert minidumps to cores, cores and microdumps to minidumps.",
     "demo": "Crash a sample program three ways and lead the reports to a web page.",
     "dump": "Dump a running process, which goes on.",
     "issues": "List the issues of a server, ranked by installations hit.",
@@ -31,6 +32,7 @@ VERBS: dict[str, str] = {
     "serve": "Run the server that collects, groups and shows reports.",
     "signature": "Explain how a dump or report is grouped.",
     "stacks": "Show where every thread of a process, a core file or a dump stands.",
+    "symbols": "Find, download, keep and convert what names functions and lines.",
     "spool": "List, show and manage the reports on this machine.",
 }
 """Verb → one line of help. `lastwords.cli.<verb>` holds a click command named `command`."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastwords.cli.analyses import analyze_at
 from lastwords.cli.render.clean import clean
+from lastwords.cli.symbol_options import places_of, symbol_options
 from lastwords.errors import DumpError
 from lastwords.signature import as_document, as_lines, from_analysis, from_report, sign
 from lastwords.symbols import default_symbol_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["command"]
 
@@ -24,21 +29,31 @@ _MINIDUMP_SIGNATURES = (b"MDMP", b"PMDM")
     "lastwords signature spool/pending/ID/report.json"
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--symbols",
-    multiple=True,
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="Symbol source for a dump: file or folder. May be repeated.",
-)
+@symbol_options
 @click.option("--json", "is_json", is_flag=True, help="Print the explanation as JSON.")
-def command(*, file: Path, symbols: tuple[Path, ...], is_json: bool) -> None:
+def command(
+    *,
+    file: Path,
+    symbols: tuple[str, ...],
+    debuginfod: bool,
+    insecure_http: bool,
+    is_json: bool,
+) -> None:
     """Explain step by step how FILE is grouped.
 
     FILE is a minidump, an analysis document (`lastwords analyze --json`), or a report.json; beside
     a report.json, its dump is read too.
     """
-    result = sign(_source(file, symbols))
+    places = places_of(symbols, debuginfod=debuginfod, insecure_http=insecure_http)
+
+    def analysis_of(dump: Path) -> dict[str, Any]:
+        found = analyze_at(
+            dump, places, insecure_http=insecure_http, cache_dir=default_symbol_cache()
+        )
+        document = json.loads(found)
+        return document if isinstance(document, dict) else {}
+
+    result = sign(_source(file, analysis_of))
     if is_json:
         click.echo(json.dumps(as_document(result), indent=2))
         return
@@ -46,9 +61,9 @@ def command(*, file: Path, symbols: tuple[Path, ...], is_json: bool) -> None:
         click.echo(clean(line))
 
 
-def _source(file: Path, symbols: tuple[Path, ...]) -> Any:  # noqa: ANN401  (a SignatureInput)
+def _source(file: Path, analysis_of: Callable[[Path], dict[str, Any]]) -> Any:  # noqa: ANN401  (a SignatureInput)
     if not _is_json(file):
-        return from_analysis(_analysis_of(file, symbols))
+        return from_analysis(analysis_of(file))
     document = _document(file)
     if "crash_info" in document or "threads" in document:
         return from_analysis(document)
@@ -59,15 +74,7 @@ def _source(file: Path, symbols: tuple[Path, ...]) -> Any:  # noqa: ANN401  (a S
             "give a minidump, a report.json, or what `lastwords analyze --json` printed",
         )
     dump = file.with_name("dump.dmp")
-    return from_report(document, _analysis_of(dump, symbols) if dump.is_file() else None)
-
-
-def _analysis_of(file: Path, symbols: tuple[Path, ...]) -> dict[str, Any]:
-    from lastwords.analyze import analyze_dump_json  # noqa: PLC0415  (JSON needs no native core)
-
-    cache_dir = default_symbol_cache()
-    document = json.loads(analyze_dump_json(file, symbols=symbols, cache_dir=cache_dir))
-    return document if isinstance(document, dict) else {}
+    return from_report(document, analysis_of(dump) if dump.is_file() else None)
 
 
 def _is_json(file: Path) -> bool:

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 
 use debugid::DebugId;
 
-pub(crate) use self::identify::{Candidate, CandidateKind, kind_of};
-use self::identify::{Identified, identify};
+use self::identify::Identified;
+pub(crate) use self::identify::{Candidate, CandidateKind, identify, kind_of};
 pub(crate) use self::places::build_id_path;
 use crate::cache::Probes;
 use crate::file::Links;

@@ -10,7 +10,10 @@ use self_cell::self_cell;
 
 use super::depth::{DepthGuard, is_unit_safe};
 use super::sections::{Flavour, Reader, SectionSet};
+use super::{boundaries, checksums};
+use crate::boundaries::Boundaries;
 use crate::cache::Probes;
+use crate::checksums::Checksums;
 use crate::demangle::demangle;
 use crate::file::{Links, MappedFile};
 use crate::image::{Image, ImageError};
@@ -57,9 +60,9 @@ impl DwarfFiles {
 }
 
 /// A parsed view of the files.
-struct Parsed<'a> {
+pub(super) struct Parsed<'a> {
     context: Context<Reader<'a>>,
-    dwarf: Arc<gimli::Dwarf<Reader<'a>>>,
+    pub(super) dwarf: Arc<gimli::Dwarf<Reader<'a>>>,
     package: Option<DwarfPackage<Reader<'a>>>,
     guard: DepthGuard<'a>,
 }
@@ -85,6 +88,16 @@ impl Dwarf {
     /// or its unit cannot be read.
     pub(crate) fn lookup(&mut self, address: u64) -> Symbolication {
         self.0.with_dependent_mut(|files, parsed| parsed.lookup(files, address).unwrap_or_default())
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.0.with_dependent(|_, parsed| checksums::collect(parsed, wanted));
+    }
+
+    /// Adds every address at which the answers change.
+    pub(crate) fn add_boundaries(&self, found: &mut Boundaries) {
+        self.0.with_dependent(|files, parsed| boundaries::collect(parsed, files, found));
     }
 }
 
@@ -152,18 +165,28 @@ impl<'a> Parsed<'a> {
         files: &'a DwarfFiles,
         load: &SplitDwarfLoad<Reader<'a>>,
     ) -> Option<Arc<gimli::Dwarf<Reader<'a>>>> {
-        let dwarf = match &self.package {
-            Some(package) => package.find_cu(load.dwo_id, &load.parent).ok()??,
-            None => {
-                let mut dwarf = load_dwarf(files.split.get(&load.dwo_id.0)?);
-                dwarf.make_dwo(&load.parent);
-                dwarf
-            }
-        };
+        let dwarf = self.split_dwarf(files, load.dwo_id, &load.parent)?;
         // addr2line reads the first unit only.
         let header = dwarf.units().next().ok()??;
         let unit = dwarf.unit(header).ok()?;
         is_unit_safe(UnitRef::new(&dwarf, &unit)).then(|| Arc::new(dwarf))
+    }
+
+    /// The DWARF that a skeleton unit of `parent` stands for.
+    pub(super) fn split_dwarf(
+        &self,
+        files: &'a DwarfFiles,
+        id: gimli::DwoId,
+        parent: &gimli::Dwarf<Reader<'a>>,
+    ) -> Option<gimli::Dwarf<Reader<'a>>> {
+        match &self.package {
+            Some(package) => package.find_cu(id, parent).ok()?,
+            None => {
+                let mut dwarf = load_dwarf(files.split.get(&id.0)?);
+                dwarf.make_dwo(parent);
+                Some(dwarf)
+            }
+        }
     }
 }
 

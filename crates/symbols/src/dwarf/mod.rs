@@ -1,6 +1,8 @@
 //! DWARF of any image: its sections (`sections`), what of it is safe to read (`depth`), and
 //! lookups in it (`lookup`), which start when an address is first asked for.
 
+mod boundaries;
+mod checksums;
 mod depth;
 mod lookup;
 mod sections;
@@ -11,6 +13,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use self::lookup::Dwarf;
 pub(crate) use self::lookup::DwarfFiles;
 pub(crate) use self::sections::SectionData;
+use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::symbols::Symbolication;
 
 /// The DWARF of one module: the list of units is read at the first lookup, and then one unit
@@ -43,6 +47,20 @@ impl LazyDwarf {
             return Symbolication::default();
         };
         dwarf.lock().unwrap_or_else(PoisonError::into_inner).lookup(address)
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        if let Some(dwarf) = self.parsed.get_or_init(|| self.load()) {
+            dwarf.lock().unwrap_or_else(PoisonError::into_inner).source_checksums(wanted);
+        }
+    }
+
+    /// Adds every address of the image's own address space at which lookups change.
+    pub(crate) fn add_boundaries(&self, found: &mut Boundaries) {
+        if let Some(dwarf) = self.parsed.get_or_init(|| self.load()) {
+            dwarf.lock().unwrap_or_else(PoisonError::into_inner).add_boundaries(found);
+        }
     }
 
     /// Path and reason when the DWARF turned out to be unreadable at the first lookup.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 pub use self::image::ElfImage;
 pub(crate) use self::minidebug::unpack_debugdata;
+use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::dwarf::DwarfFiles;
 use crate::image::ImageSymbols;
 use crate::symbols::Symbolication;
@@ -61,6 +63,16 @@ impl ElfSymbols {
     /// Symbolicates the address `rva` bytes above the module's base.
     pub(crate) fn lookup(&self, rva: u64) -> Symbolication {
         self.symbols.lookup(rva)
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.symbols.source_checksums(wanted);
+    }
+
+    /// Every address, in bytes above the module's base, at which lookups change.
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        self.symbols.boundaries()
     }
 
     /// Whether the symbol tables name every function: then an address without name is no code.

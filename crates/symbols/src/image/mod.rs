@@ -178,6 +178,11 @@ impl Image {
             || sections.exception_index.is_some()
     }
 
+    /// The executable parts; empty when the file does not tell.
+    pub(crate) fn executable(&self) -> &[Range<u64>] {
+        &self.executable
+    }
+
     /// Whether there is `.ARM.exidx`.
     pub(crate) fn has_exception_index(&self) -> bool {
         self.cfi_sections().exception_index.is_some()

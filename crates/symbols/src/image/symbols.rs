@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::{Architecture, Image, ImageFormat};
+use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::demangle::without_argument_bytes;
 use crate::dwarf::{DwarfFiles, LazyDwarf};
 use crate::symbols::{SourceFrame, Symbolication};
@@ -58,6 +60,26 @@ impl ImageSymbols {
         self.add_symbol(rva, &mut found);
         self.undecorate(&mut found);
         found
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.dwarf.source_checksums(wanted);
+    }
+
+    /// Adds every address, in bytes above the module's base, at which lookups change.
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        let Some(first) = self.images.first() else { return Boundaries::default() };
+        let base = first.image_base();
+        let mut found = Boundaries::within(first.executable());
+        self.dwarf.add_boundaries(&mut found);
+        for (table_base, table) in self.tables() {
+            for address in table.boundaries() {
+                let rva = address.checked_sub(*table_base);
+                found.extend(rva.and_then(|rva| rva.checked_add(base)));
+            }
+        }
+        found.relative_to(base)
     }
 
     /// DWARF of 32-bit Windows names functions with the bytes of their arguments (`f@12`).

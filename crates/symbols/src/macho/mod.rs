@@ -12,6 +12,8 @@ pub(crate) use self::bundle::{beside, dwarf_files};
 pub use self::image::MachImage;
 pub(crate) use self::image::is_mach;
 pub(crate) use self::starts::function_starts;
+use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::dwarf::DwarfFiles;
 use crate::image::ImageSymbols;
 use crate::symbols::Symbolication;
@@ -57,6 +59,16 @@ impl MachSymbols {
     /// Whether the DWARF has been judged: a lookup was made.
     pub(crate) fn is_judged(&self) -> bool {
         self.symbols.is_judged()
+    }
+
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        self.symbols.source_checksums(wanted);
+    }
+
+    /// Every address, in bytes above the module's base, at which lookups change.
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        self.symbols.boundaries()
     }
 
     /// Symbolicates the address `rva` bytes above the module's base.

@@ -7,7 +7,8 @@ mod image;
 mod pdb;
 mod starts;
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use debugid::DebugId;
@@ -18,8 +19,10 @@ pub(crate) use self::image::is_pe;
 pub use self::pdb::FrameRecord;
 pub(crate) use self::pdb::{Pdb, is_pdb, read_debug_id};
 pub(crate) use self::starts::code_starts;
+use crate::boundaries::Boundaries;
+use crate::checksums::Checksums;
 use crate::dwarf::DwarfFiles;
-use crate::image::ImageSymbols;
+use crate::image::{Architecture, ImageSymbols};
 use crate::symbols::{SourceFrame, Symbolication};
 use crate::symtab::SymbolTable;
 
@@ -63,6 +66,46 @@ impl PeSymbols {
         self.pdb.is_some()
     }
 
+    /// Adds the checksums of source files.
+    pub(crate) fn source_checksums(&self, wanted: &mut Checksums) {
+        if let Some(pdb) = &self.pdb {
+            pdb.source_checksums(wanted);
+        }
+        self.symbols.source_checksums(wanted);
+    }
+
+    /// Every address, in bytes above the module's base, at which lookups change.
+    pub(crate) fn boundaries(&self) -> Boundaries {
+        let mut found = self.symbols.boundaries();
+        if let Some(pdb) = &self.pdb {
+            found = found.joined(pdb.boundaries());
+        }
+        if let (Some(image), Some(exports)) = (&self.image, self.export_table()) {
+            let relative = |address: u64| address.checked_sub(image.image_base());
+            found.extend(exports.boundaries().filter_map(relative));
+        }
+        found
+    }
+
+    /// Where the PDB says that there is code.
+    pub(crate) fn pdb_code_ranges(&self) -> Vec<Range<u64>> {
+        self.pdb.as_ref().map(Pdb::code_ranges).unwrap_or_default()
+    }
+
+    /// The architecture after the PDB.
+    pub(crate) fn pdb_architecture(&self) -> Option<Architecture> {
+        self.pdb.as_ref()?.architecture()
+    }
+
+    /// How the PDB says that frames are laid out, by address; 32-bit x86 only.
+    pub(crate) fn frame_records(&self) -> Vec<FrameRecord> {
+        self.pdb.as_ref().map(Pdb::frame_records).unwrap_or_default()
+    }
+
+    pub(crate) fn pdb_path(&self) -> Option<&Path> {
+        self.pdb.as_ref().map(Pdb::path)
+    }
+
     /// Path and reason when the DWARF turned out to be unreadable at the first lookup, and there is
     /// no PDB instead.
     pub(crate) fn dwarf_error(&self) -> Option<&(PathBuf, String)> {
@@ -99,9 +142,14 @@ impl PeSymbols {
         self.find_export(rva).unwrap_or_default()
     }
 
+    fn export_table(&self) -> Option<&SymbolTable> {
+        let image = self.image.as_ref()?;
+        self.exports.get_or_init(|| exports::read(image)).as_ref()
+    }
+
     fn find_export(&self, rva: u64) -> Option<Symbolication> {
         let image = self.image.as_ref()?;
-        let table = self.exports.get_or_init(|| exports::read(image)).as_ref()?;
+        let table = self.export_table()?;
         let symbol = table.find(image.image_base().checked_add(rva)?)?;
         let function = Some(symbol.demangled());
         Some(Symbolication {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from lastwords.report.analysis import InlineFrame, Thread
+    from lastwords.symbols.source_files import SourceFiles
 
 __all__ = ["frame_lines", "frame_title", "stack_lines", "thread_summary", "thread_title"]
 
@@ -51,6 +52,7 @@ class _Line:
     function: str
     place: str
     remark: str
+    source: tuple[str, int] | None = None
 
 
 def thread_title(thread: Thread, index: int, what: str) -> Text:
@@ -94,11 +96,15 @@ def frame_title(frame: Frame) -> str:
 
 
 def stack_lines(
-    thread: Thread, *, is_plumbing_shown: bool, is_folded: bool = True
+    thread: Thread,
+    *,
+    is_plumbing_shown: bool,
+    is_folded: bool = True,
+    sources: SourceFiles | None = None,
 ) -> Iterator[Text]:
     """The frames, newest first; inlined calls stand before the frame that holds them."""
     shown = thread.frames if is_plumbing_shown else _without_plumbing(thread.frames)
-    yield from frame_lines(shown, is_folded=is_folded)
+    yield from frame_lines(shown, is_folded=is_folded, sources=sources)
     folded = len(thread.frames) - len(shown)
     if folded:
         plural = "" if folded == 1 else "s"
@@ -112,8 +118,10 @@ def kernel_lines(thread: Thread) -> Iterator[Text]:
         yield Text(f"  kernel  {clean(line)}", style="dim")
 
 
-def frame_lines(frames: Sequence[Frame], *, is_folded: bool = True) -> Iterator[Text]:
-    """The frames as they stand; the rounds of a recursion once."""
+def frame_lines(
+    frames: Sequence[Frame], *, is_folded: bool = True, sources: SourceFiles | None = None
+) -> Iterator[Text]:
+    """The frames as they stand; the rounds of a recursion once. Source lines follow each frame."""
     lines = list(_folded_lines(frames) if is_folded else _plain_lines(frames))
     width = max((len(line.function) for line in lines), default=0)
     width = min(width, _MAX_FUNCTION_WIDTH)
@@ -121,6 +129,16 @@ def frame_lines(frames: Sequence[Frame], *, is_folded: bool = True) -> Iterator[
         yield Text("  no frames", style="dim")
     for line in lines:
         yield _text_of(line, width)
+        if sources is not None and line.source is not None:
+            yield from _source_lines(sources, line.source)
+
+
+def _source_lines(sources: SourceFiles, place: tuple[str, int]) -> Iterator[Text]:
+    for one in sources.around(*place):
+        mark = ">" if one.is_current else " "
+        style = "" if one.is_current else "dim"
+        text = clean(one.text.replace("\t", "    "))
+        yield Text(f"          {mark} {one.number:>5}  {text}".rstrip(), style=style)
 
 
 def _without_plumbing(frames: Sequence[Frame]) -> list[Frame]:
@@ -203,6 +221,7 @@ def _inline_line(frame: Frame, inline: InlineFrame) -> _Line:
         function=clean(inline.function or "?"),
         place=_place_of(inline.file, inline.line),
         remark="inlined",
+        source=_source_of(inline.file, inline.line),
     )
 
 
@@ -213,7 +232,12 @@ def _frame_line(frame: Frame) -> _Line:
         function=_function_of(frame),
         place=_place_of(frame.file, frame.line),
         remark=", ".join(_remarks_of(frame)),
+        source=_source_of(frame.file, frame.line),
     )
+
+
+def _source_of(file: str | None, line: int | None) -> tuple[str, int] | None:
+    return (file, line) if file and line else None
 
 
 def _remarks_of(frame: Frame) -> Iterator[str]:

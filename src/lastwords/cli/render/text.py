@@ -80,7 +80,10 @@ def _stack(thread: Thread, title: Text, options: TextOptions) -> Iterator[Text]:
     yield title
     yield from kernel_lines(thread)
     yield from stack_lines(
-        thread, is_plumbing_shown=options.is_plumbing_shown, is_folded=options.is_folded
+        thread,
+        is_plumbing_shown=options.is_plumbing_shown,
+        is_folded=options.is_folded,
+        sources=options.sources,
     )
 
 

@@ -13,7 +13,14 @@ const MOST_SMAPS_BYTES: u64 = 256 * 1024 * 1024;
 
 /// One area for each mapping, in their order.
 pub(crate) fn read(tid: i32, mappings: &[Mapping], soft_errors: &mut SoftErrors) -> Vec<Area> {
-    let excluded = excluded(tid, soft_errors);
+    of_mappings(mappings, &excluded(tid, soft_errors))
+}
+
+/// As [`read`], without asking the system; `excluded`: start of an area, and why it is left out.
+pub(crate) fn of_mappings(
+    mappings: &[Mapping],
+    excluded: &HashMap<u64, &'static str>,
+) -> Vec<Area> {
     let code = mappings.iter().filter(|m| m.region.is_executable && m.file.1 != 0);
     let images: HashSet<_> = code.map(|mapping| &mapping.file).collect();
     mappings

@@ -5,6 +5,8 @@
 //! all but them speaks of the image as it was linked. Section headers: 40 bytes each as in the image:
 //! 8 virtual size, 12 address, 36 characteristics. Source: Microsoft, `dbghelp.h` (`OMAP`), PE format.
 
+use std::ops::Range;
+
 use super::dbi::{Dbi, DebugStream};
 use super::msf::Msf;
 use crate::bytes::u32_at;
@@ -65,6 +67,23 @@ impl AddressMap {
     /// The address of a section and offset in the image.
     pub(crate) fn to_rva(&self, section: u16, offset: u32) -> Option<u32> {
         translate(&self.from_source, self.section(section)?.rva.checked_add(offset)?)
+    }
+
+    /// Addresses at which another part of the original image begins.
+    pub(crate) fn moved(&self) -> impl Iterator<Item = u64> {
+        self.to_source.iter().map(|(rva, _)| u64::from(*rva))
+    }
+
+    /// Where the image has code; of one that was moved, all addresses.
+    pub(crate) fn code_ranges(&self) -> Vec<Range<u64>> {
+        if !self.to_source.is_empty() {
+            return vec![0..u64::from(u32::MAX)];
+        }
+        let code = self.sections.iter().filter(|section| section.is_executable);
+        let range = |one: &Section| {
+            u64::from(one.rva)..u64::from(one.rva).saturating_add(one.size_bytes.into())
+        };
+        code.map(range).collect()
     }
 
     /// Whether a section holds code.

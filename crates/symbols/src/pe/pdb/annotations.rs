@@ -49,7 +49,7 @@ pub(crate) fn find_line(annotations: &[u8], offset: u32) -> Option<InlineLine> {
 }
 
 /// Calls back for each line.
-fn read_lines(annotations: &[u8], mut each: impl FnMut(InlineLine)) {
+pub(crate) fn read_lines(annotations: &[u8], mut each: impl FnMut(InlineLine)) {
     let mut numbers = Numbers { bytes: annotations };
     let mut state = State::default();
     for _ in 0..MAX_LINES {

@@ -19,6 +19,8 @@
 //!
 //! Source: LLVM documentation, "The PDB DBI Stream"; Microsoft, `PDB/dbi/dbi.h`.
 
+use std::ops::Range;
+
 use super::PdbError;
 use crate::bytes::{size_at, slice_at, text_at, u16_at, u32_at};
 
@@ -125,6 +127,12 @@ impl Dbi {
         let found = self.contributions.get(after.checked_sub(1)?)?;
         let within = offset.checked_sub(found.offset)?;
         (found.section == section && within < found.size_bytes).then(|| usize::from(found.module))
+    }
+
+    /// Section and offsets of all contributions.
+    pub(crate) fn contribution_ranges(&self) -> impl Iterator<Item = (u16, Range<u32>)> {
+        let range = |one: &Contribution| one.offset..one.offset.saturating_add(one.size_bytes);
+        self.contributions.iter().map(move |one| (one.section, range(one)))
     }
 
     /// The module with a name, as imports of other modules give it.

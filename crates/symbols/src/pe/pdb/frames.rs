@@ -113,6 +113,17 @@ impl FrameTable {
         Self { records }
     }
 
+    /// All records, by address.
+    pub(super) fn all(
+        &self,
+        text: impl Fn(usize) -> Option<String>,
+    ) -> impl Iterator<Item = FrameRecord> {
+        self.records.iter().map(move |(record, program)| FrameRecord {
+            program: program.and_then(&text),
+            ..record.clone()
+        })
+    }
+
     /// The record that holds an address; of several the one with a program.
     pub(super) fn find(
         &self,

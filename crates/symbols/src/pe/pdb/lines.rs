@@ -101,6 +101,51 @@ impl Lines {
         candidates.filter(|one| one.holds(section, offset)).find_map(|one| one.find(stream, offset))
     }
 
+    /// Calls back for name (offset in `/names`), algorithm and checksum of every source file.
+    pub(crate) fn each_checksum(
+        &self,
+        stream: &[u8],
+        mut each: impl FnMut(usize, &'static str, &[u8]),
+    ) {
+        let mut rest = stream.get(self.checksums.clone()).unwrap_or_default();
+        while let (Some(name), Some(&size), Some(&kind)) =
+            (size_at(rest, 0), rest.get(4), rest.get(5))
+        {
+            let end = usize::from(size).saturating_add(6);
+            let algorithm = match kind {
+                1 => Some("md5"),
+                2 => Some("sha1"),
+                3 => Some("sha256"),
+                _ => None,
+            };
+            if let (Some(algorithm), Some(digest)) = (algorithm, rest.get(6..end)) {
+                each(name, algorithm, digest);
+            }
+            rest = rest.get(end.next_multiple_of(4)..).unwrap_or_default();
+        }
+    }
+
+    /// Calls back for section and offset of every line, and of the ends.
+    pub(crate) fn each_start(&self, stream: &[u8], mut each: impl FnMut(u16, u32)) {
+        for function in &self.functions {
+            each(function.section, function.offset);
+            each(function.section, function.offset.saturating_add(function.size_bytes));
+            let mut starts = Vec::new();
+            function.each_line(stream, |start, _| starts.push(start));
+            starts.sort_unstable();
+            for (start, next) in starts.iter().zip(starts.iter().skip(1).chain([&u32::MAX])) {
+                each(function.section, function.offset.saturating_add(*start));
+                // Of lines that start together, the first holds for one byte.
+                if start == next {
+                    each(
+                        function.section,
+                        function.offset.saturating_add(*start).saturating_add(1),
+                    );
+                }
+            }
+        }
+    }
+
     /// File and line at which an inlined function starts.
     pub(crate) fn inlinee(&self, id: u32) -> Option<(u32, u32)> {
         self.inlinees.get(&id).copied()

@@ -10,12 +10,14 @@
 //! | `publics` | linker names by address |
 //! | `address` | sections and offsets to addresses of the image |
 //! | `frames` | how frames of 32-bit x86 are laid out |
+//! | `boundaries` | where answers change |
 //!
 //! Streams are read when a lookup needs them: a lookup in a PDB of 1 GiB reads the DBI stream, one
 //! module and some blocks of the others.
 
 mod address;
 mod annotations;
+mod boundaries;
 mod dbi;
 mod frames;
 mod info;

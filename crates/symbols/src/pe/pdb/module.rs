@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::annotations::find_line;
+use super::annotations::{find_line, read_lines};
 use super::dbi::ModuleEntry;
 use super::lines::Lines;
 use super::msf::Msf;
@@ -110,6 +110,28 @@ impl Module {
             }
         }
         best
+    }
+
+    /// Calls back for name (offset in `/names`), algorithm and checksum of every source file.
+    pub(crate) fn each_checksum(&self, each: impl FnMut(usize, &'static str, &[u8])) {
+        self.lines.each_checksum(&self.stream, each);
+    }
+
+    /// Calls back for section and offset of everything at which answers change.
+    pub(crate) fn each_boundary(&self, mut each: impl FnMut(u16, u32)) {
+        self.lines.each_start(&self.stream, &mut each);
+        for procedure in &self.procedures {
+            let Procedure { section, offset, size_bytes, .. } = *procedure;
+            each(section, offset);
+            each(section, offset.saturating_add(size_bytes));
+            let records = Records::new(&self.stream, procedure.record, procedure.end);
+            for site in records.take(MAX_RECORDS).filter_map(|record| record.inline_site()) {
+                read_lines(site.annotations, |line| {
+                    each(section, offset.saturating_add(line.start));
+                    each(section, offset.saturating_add(line.end));
+                });
+            }
+        }
     }
 
     fn call(&self, site: &InlineSite<'_>, offset: u32) -> (InlineCall, bool) {

@@ -55,6 +55,11 @@ impl Publics {
         symbols.take_while(is_there).map(|symbol| symbol.name).collect()
     }
 
+    /// Section and offset of all symbols.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u16, u32)> {
+        (0..self.count).filter_map(|index| self.address(index))
+    }
+
     /// Index behind the last symbol at or before an address.
     fn behind(&self, section: u16, offset: u32) -> Option<usize> {
         let (mut low, mut high) = (0usize, self.count);

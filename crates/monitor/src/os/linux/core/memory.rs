@@ -35,6 +35,13 @@ impl CoreMemory {
         self.files = files;
     }
 
+    /// Bytes that the core file holds from the start of a mapping on; `None` = none.
+    pub(super) fn held_from(&self, start: u64) -> Option<u64> {
+        let first = self.segments.partition_point(|segment| segment.start < start);
+        let segment = self.segments.get(first).filter(|segment| segment.start == start)?;
+        Some(segment.in_file).filter(|held| *held > 0)
+    }
+
     /// Reads as much as one segment or file holds; `None` = not even a byte.
     fn read_piece(&self, address: u64, buffer: &mut [u8]) -> Option<usize> {
         let behind = self.segments.partition_point(|segment| segment.start <= address);

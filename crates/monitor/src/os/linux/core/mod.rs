@@ -4,6 +4,7 @@ mod file;
 mod memory;
 mod notes;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use lastwords_format::streams::memory_info_list::Region;
 use lastwords_format::streams::misc_info::ProcessTimes;
 use lastwords_format::streams::module_list::Module;
 use lastwords_format::streams::process_vm_counters::VmCounters;
+use lastwords_format::streams::stream_type;
 use lastwords_format::streams::system_info::SystemInfo;
 use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_pyframes::Memory;
@@ -24,7 +26,7 @@ use self::notes::{MappedFile, Notes};
 use super::maps::{self, Mapping};
 use super::outside::first_python;
 use super::procfs::AuxiliaryVector;
-use super::{RED_ZONE, dso, modules};
+use super::{RED_ZONE, areas, dso, modules};
 use crate::failure::Failure;
 use crate::signal_names;
 use crate::snapshot::{
@@ -90,6 +92,26 @@ impl CoreSnapshot {
 
 fn thread(thread: &notes::Thread) -> ThreadSnapshot {
     ThreadSnapshot { id: thread.id, name: None, registers: Some(thread.registers.clone()) }
+}
+
+/// As in `/proc/PID/maps`; devices are not known.
+fn maps_text(mappings: &[Mapping]) -> String {
+    let line = |mapping: &Mapping| {
+        let region = mapping.region;
+        let letter = |is: bool, letter: char| if is { letter } else { '-' };
+        format!(
+            "{:x}-{:x} {}{}{}p {:08x} 00:00 {} {}\n",
+            region.start,
+            region.start.saturating_add(region.size),
+            letter(region.is_readable, 'r'),
+            letter(region.is_writable, 'w'),
+            letter(region.is_executable, 'x'),
+            mapping.offset,
+            mapping.file.1,
+            mapping.path,
+        )
+    };
+    mappings.iter().map(line).collect()
 }
 
 /// The kernel writes the thread that died first; gcore one that it looked at, without a signal.
@@ -243,8 +265,17 @@ impl ProcessSnapshot for CoreSnapshot {
         Vec::new()
     }
 
+    /// What the core itself holds: the rest may stand in files, which need not be kept twice.
     fn areas(&self, _: &mut SoftErrors) -> Vec<Area> {
-        Vec::new()
+        let mut areas = areas::of_mappings(&self.mappings, &HashMap::new());
+        areas.retain_mut(|area| {
+            let Some(held) = self.memory.held_from(area.region.start) else { return false };
+            area.region.size = area.region.size.min(held);
+            // Whoever wrote the core could read it.
+            area.region.is_readable = true;
+            true
+        });
+        areas
     }
 
     fn kernel_stacks(&self, _: &mut SoftErrors) -> String {
@@ -255,8 +286,12 @@ impl ProcessSnapshot for CoreSnapshot {
         Personal::default()
     }
 
+    /// What debuggers of Linux look for: the auxiliary vector and the mappings.
     fn platform_streams(&self, _: &mut SoftErrors) -> Vec<(u32, Vec<u8>)> {
-        Vec::new()
+        vec![
+            (stream_type::LINUX_AUXV, self.notes.auxv.clone()),
+            (stream_type::LINUX_MAPS, maps_text(&self.mappings).into_bytes()),
+        ]
     }
 
     fn dso_debug(&self, memory: &dyn Memory, soft_errors: &mut SoftErrors) -> Option<DsoDebug> {

@@ -1,0 +1,73 @@
+"""Analyses with downloads: what a first one lacks is downloaded, and a second one has it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lastwords.analyze.dump import analyze_dump_json
+from lastwords.symbols.wanted import missing_modules, modules_of
+
+if TYPE_CHECKING:
+    import os
+
+    from lastwords.symbols.download import Download, Downloader
+    from lastwords.symbols.places import Places
+    from lastwords.symbols.wanted import WantedModule
+
+__all__ = ["analyze_with_downloads", "lacks_code"]
+
+_MAX_ROUNDS = 3
+
+
+def analyze_with_downloads(  # noqa: PLR0913  (one parameter per option)
+    path: str | os.PathLike[str],
+    *,
+    places: Places,
+    downloader: Downloader,
+    local_modules: bool = True,
+    max_frames: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> tuple[bytes, tuple[Download, ...]]:
+    """Analyse a minidump, downloading what its modules with frames lack.
+
+    New symbols may show frames in further modules, so this is repeated, at most three times.
+
+    Returns:
+        The core's document, and what became of the downloads.
+
+    Raises:
+        DumpError: The file gives no analysis at all.
+        SymbolsError: A source is not there, or a cache cannot be used.
+    """
+    downloads: list[Download] = []
+    asked: set[WantedModule] = set()
+    for rounds_left in reversed(range(_MAX_ROUNDS + 1)):
+        document = analyze_dump_json(
+            path,
+            symbols=places.all_paths,
+            local_modules=local_modules,
+            max_frames=max_frames,
+            cache_dir=cache_dir,
+        )
+        modules = list(modules_of(json.loads(document)))
+        missing = [one for one in missing_modules(modules) if _key(one) not in asked]
+        if not missing or not rounds_left:
+            break
+        asked.update(_key(one) for one in missing)
+        found = downloader.fetch(missing, wants_code=[one for one in missing if lacks_code(one)])
+        downloads.extend(found)
+        if not any(download.path for download in found):
+            break
+    return document, tuple(downloads)
+
+
+def _key(module: WantedModule) -> WantedModule:
+    """The module without what searches say of it."""
+    return replace(module, has_frames=True, status="missing", kind=None, path=None)
+
+
+def lacks_code(module: WantedModule) -> bool:
+    """Whether not even the module's own file was found, which unwinding reads."""
+    return module.status != "loaded"

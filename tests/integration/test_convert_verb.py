@@ -1,0 +1,193 @@
+"""`lastwords convert`: gdb sees in a converted dump what it sees in a core of the process."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from corpus_files import corpus
+from dying import DEADLINE_S, PROGRAMS
+from foreign import tool
+from targets import lastwords, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+STAND = PROGRAMS / "stand.py"
+
+
+@pytest.fixture
+def standing() -> Iterator[subprocess.Popen[str]]:
+    """A process of several threads that all wait."""
+    process, _ = start([sys.executable, STAND])
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def gcore(pid: int, folder: Path) -> Path:
+    command = [tool("gcore"), "-o", str(folder / "core"), str(pid)]
+    subprocess.run(command, check=True, capture_output=True, timeout=DEADLINE_S)
+    return folder / f"core.{pid}"
+
+
+def backtraces(core: Path) -> dict[int, list[str]]:
+    """Thread id → frames as gdb prints them, without values of arguments and variables."""
+    command = [tool("gdb"), "--nx", "--batch", "-iex", "set debuginfod enabled off"]
+    command += ["-ex", "thread apply all bt -frame-arguments none", sys.executable, str(core)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, errors="replace"
+    )
+    found: dict[int, list[str]] = {}
+    frames: list[str] = []
+    for line in done.stdout.splitlines():
+        if header := re.match(r"Thread \d+ \((?:Thread 0x\w+ \()?LWP (\d+)", line):
+            frames = found.setdefault(int(header[1]), [])
+        elif re.match(r"#\d+ ", line):
+            frames.append(line)
+    assert found, done.stdout + done.stderr
+    return found
+
+
+def convert(source: Path, target: Path, *options: str) -> dict[str, object]:
+    done = lastwords("convert", source, target, "--json", *options, cwd=target.parent)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, object] = json.loads(done.stdout)
+    return document
+
+
+@pytest.mark.parametrize("kind", ["-mm", "-ma"])
+def test_gdb_sees_the_same_stacks_in_a_converted_dump(
+    standing: subprocess.Popen[str], tmp_path: Path, kind: str
+) -> None:
+    expected = backtraces(gcore(standing.pid, tmp_path))
+    dump = tmp_path / "process.dmp"
+    made = lastwords("dump", kind, str(standing.pid), dump, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    done = convert(dump, tmp_path / "converted")
+    assert done["source_kind"] == "minidump"
+    assert done["threads"] == len(expected)
+    found = backtraces(tmp_path / "converted")
+    assert found == expected
+    assert sum(map(len, found.values())) > 3 * len(found)
+
+
+@pytest.mark.parametrize("kind", ["full", "mini"])
+def test_a_core_and_its_dump_have_the_same_stacks(
+    standing: subprocess.Popen[str], tmp_path: Path, kind: str
+) -> None:
+    core = gcore(standing.pid, tmp_path)
+    done = convert(core, tmp_path / "from_core.dmp", "--kind", kind)
+    assert (done["source_kind"], done["target_kind"]) == ("core", "minidump")
+    shown = [
+        json.loads(lastwords("stacks", "--json", file, cwd=tmp_path).stdout)["threads"]
+        for file in (core, tmp_path / "from_core.dmp")
+    ]
+    functions = [
+        {one["thread_id"]: [frame["function"] for frame in one["frames"]] for one in threads}
+        for threads in shown
+    ]
+    assert functions[0] == functions[1]
+    assert any("py" in (frame["kind"] or "") for one in shown[1] for frame in one["frames"])
+
+
+def test_a_core_that_became_a_dump_becomes_the_same_core(
+    standing: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    core = gcore(standing.pid, tmp_path)
+    convert(core, tmp_path / "there.dmp")
+    convert(tmp_path / "there.dmp", tmp_path / "back")
+    assert backtraces(tmp_path / "back") == backtraces(core)
+
+
+def test_memory_of_a_core_is_not_held_in_memory(
+    standing: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    core = gcore(standing.pid, tmp_path)
+    blob = tmp_path / "big.core"
+    shutil.copy(core, blob)
+    grow_first_segment(blob, 512 << 20)
+    script = (
+        "import resource, sys; from pathlib import Path;"
+        "from lastwords.analyze.convert import convert;"
+        "convert(Path(sys.argv[1]), Path(sys.argv[2]));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(blob), str(tmp_path / "big.dmp")],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=True,
+    )
+    assert (tmp_path / "big.dmp").stat().st_size > 512 << 20
+    assert int(done.stdout) < 200 << 10, f"{done.stdout} KiB at most in memory"
+
+
+def grow_first_segment(core: Path, size: int) -> None:
+    """Append so many bytes, and have a further mapping hold them: the last PT_LOAD is replaced."""
+    data = bytearray(core.read_bytes())
+    table = int.from_bytes(data[32:40], "little")
+    count = int.from_bytes(data[56:58], "little")
+    end = (len(data) + 4095) // 4096 * 4096
+    for index in reversed(range(count)):
+        at = table + 56 * index
+        if int.from_bytes(data[at : at + 4], "little") == 1:
+            entry = [(8, end), (16, 0x10_0000_0000), (24, 0x10_0000_0000), (32, size), (40, size)]
+            for offset, value in entry:
+                data[at + offset : at + offset + 8] = value.to_bytes(8, "little")
+            break
+    with core.open("wb") as file:
+        file.write(data)
+        file.truncate(end)
+        file.seek(end)
+        for _ in range(size >> 20):
+            file.write(b"\xa5" * (1 << 20))
+
+
+@pytest.mark.parametrize("cpu", ["arm", "arm64", "x86"])
+def test_a_microdump_of_a_log_becomes_a_dump(tmp_path: Path, cpu: str) -> None:
+    data = corpus() / "files/google+breakpad/src/processor/testdata"
+    log = data / f"microdump-{cpu}.dmp"
+    done = convert(log, tmp_path / "micro.dmp")
+    assert (done["source_kind"], done["threads"]) == ("microdump", 1)
+    symbols = data / "symbols/microdump"
+    command = ["analyze", tmp_path / "micro.dmp", "--json", "--symbols", symbols]
+    document = json.loads(lastwords(*command, cwd=tmp_path).stdout)
+    frames = document["threads"][0]["frames"]
+    reference = data / f"microdump.stackwalk.machine_readable-{cpu}.out"
+    assert document["modules"]
+    assert frames[0]["trust"] == "context"
+    if reference.is_file():
+        rows = [line.split("|") for line in reference.read_text().splitlines()]
+        first = next(row for row in rows if row[:2] == ["0", "0"])
+        assert frames[0]["function"] == first[3]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"plain text\n", 3, "neither a minidump"),
+        (b"MDMP" + bytes(60), 3, "x.bin"),
+        (b"\x7fELF" + bytes(60), 3, "no core file"),
+        (b"-----BEGIN BREAKPAD MICRODUMP-----\nO L mips 1 x\n", 3, "mips"),
+        (b"", 3, "neither a minidump"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused(
+    tmp_path: Path, content: bytes, status: int, words: str
+) -> None:
+    source = tmp_path / "x.bin"
+    source.write_bytes(content)
+    done = lastwords("convert", source, tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()
