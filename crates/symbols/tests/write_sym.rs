@@ -202,7 +202,8 @@ fn source_checksums_are_those_of_the_compiler() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("source.cpp"), SOURCE).unwrap();
+    // Without headers: clang 14 leaves out all checksums of a unit when one file of it has none.
+    std::fs::write(folder.path().join("source.cpp"), "int main() { return 0; }\n").unwrap();
     let mut command = Command::new("clang++");
     command.args(["-O2", "-gdwarf-5", "-c", "-o", "source.o", "source.cpp"]);
     assert!(command.current_dir(folder.path()).status().unwrap().success(), "{command:?}");
