@@ -107,7 +107,7 @@ fn header(machine: u16, headers: u64, section_at: Option<u64>) -> Vec<u8> {
     out.u16(ET_CORE).u16(machine).u32(1).u64(0);
     out.u64(HEADER_BYTES).u64(section_at.unwrap_or(0)).u32(0);
     out.u16(64).u16(56);
-    out.u16(u16::try_from(headers).unwrap_or(PN_XNUM).min(PN_XNUM));
+    out.u16(u16::try_from(headers).unwrap_or(PN_XNUM));
     out.u16(if section_at.is_some() { SECTION_HEADER_BYTES } else { 0 });
     out.u16(u16::from(section_at.is_some())).u16(0);
     out.into_bytes()

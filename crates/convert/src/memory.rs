@@ -119,10 +119,9 @@ fn cut_around<'a>(piece: Piece<'a>, over: &[Piece<'a>], into: &mut Vec<Piece<'a>
         (!bytes.is_empty()).then_some(Piece { address, bytes })
     };
     let length = size(piece.bytes.len());
-    for part in [part(0, before.min(length)), part(after.min(length), length)] {
-        if let Some(part) = part {
-            cut_around(part, over, into);
-        }
+    let parts = [part(0, before.min(length)), part(after.min(length), length)];
+    for part in parts.into_iter().flatten() {
+        cut_around(part, over, into);
     }
 }
 

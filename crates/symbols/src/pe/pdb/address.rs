@@ -77,7 +77,7 @@ impl AddressMap {
     /// Where the image has code; of one that was moved, all addresses.
     pub(crate) fn code_ranges(&self) -> Vec<Range<u64>> {
         if !self.to_source.is_empty() {
-            return vec![0..u64::from(u32::MAX)];
+            return Vec::from([Range { start: 0, end: u64::from(u32::MAX) }]);
         }
         let code = self.sections.iter().filter(|section| section.is_executable);
         let range = |one: &Section| {
