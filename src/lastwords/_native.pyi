@@ -5,6 +5,7 @@ from typing import final
 
 __all__ = [
     "CoreError",
+    "Session",
     "add_breadcrumb",
     "after_fork_in_child",
     "analyze_dump",
@@ -43,6 +44,33 @@ def analyze_dump(path: str, options: bytes) -> bytes:
 
     Releases the GIL. Raises `CoreError`.
     """
+
+@final
+class Session:
+    """A dump that is open, to be asked many times. Requests of several threads wait for each other."""
+
+    def __new__(cls, path: str, options: bytes) -> Session:
+        """Open a minidump file.
+
+        Args:
+            path: The file.
+            options: As for `analyze_dump`.
+
+        Releases the GIL. Raises `CoreError`.
+        """
+
+    def ask(self, request: bytes) -> bytes:
+        """Answer one request.
+
+        Args:
+            request: A JSON object whose key `ask` names it; crates/analyze/src/session/request.rs
+                lists them.
+
+        Returns:
+            The answer as UTF-8 JSON. What the dump does not hold is null or left out.
+
+        Releases the GIL. Raises `CoreError`: `request_invalid` for what is no request.
+        """
 
 def arm(
     *,

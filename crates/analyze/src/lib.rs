@@ -28,6 +28,7 @@ mod private;
 mod python;
 mod resync;
 mod rewalk;
+mod session;
 mod soft_errors;
 mod stack;
 mod stacks;
@@ -58,6 +59,7 @@ use crate::walk::Walker;
 
 pub use error::{ERROR_CODES, Error};
 pub use options::{DEFAULT_MAX_FRAMES, DEFAULT_MAX_WHOLE_BYTES, Options};
+pub use session::Session;
 
 /// Analyses the minidump at `path`.
 ///

@@ -32,7 +32,7 @@ mod symbols;
 pub use breakpad::BreakpadSymbols;
 pub use demangle::demangle;
 pub use elf::{Architecture, CfiSection, CfiSections, ElfImage, ElfSymbols};
-pub use file::OpenError;
+pub use file::{MappedFile, OpenError};
 pub use module::ModuleId;
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{ModuleSymbols, SourceFrame, Sources, Symbolication, Symbols};
