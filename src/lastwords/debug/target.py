@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lastwords.analyze import DumpSession
 
-__all__ = ["Frame", "Module", "Target", "Thread", "short_name"]
+__all__ = ["Frame", "Module", "Target", "Thread", "leaf", "short_name", "without_parameters"]
 
 _EXTENSIONS = (".exe", ".dll", ".pyd", ".sys", ".drv", ".ocx", ".cpl", ".scr", ".com", ".dylib")
 
@@ -41,7 +41,7 @@ class Module:
     @property
     def file_name(self) -> str:
         """The last part of the path."""
-        return _leaf(self.path)
+        return leaf(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,23 +90,24 @@ class Frame:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def _leaf(path: str) -> str:
+def leaf(path: str) -> str:
+    """The last part of a path of any system."""
     return re.split(r"[\\/]", path)[-1]
 
 
 def short_name(path: str) -> str:
     """The name by which commands know a module: `python311`, `libc`, `_ssl_cpython_311`."""
-    leaf = _leaf(path)
-    lower = leaf.lower()
+    name = leaf(path)
+    lower = name.lower()
     for extension in _EXTENSIONS:
         if lower.endswith(extension):
-            leaf = leaf[: -len(extension)]
+            name = name[: -len(extension)]
             break
     else:
-        found = re.search(r"\.so(\.|$)", leaf)
+        found = re.search(r"\.so(\.|$)", name)
         if found and found.start() > 0:
-            leaf = leaf[: found.start()]
-    return re.sub(r"[^A-Za-z0-9_]", "_", leaf) or "unknown"
+            name = name[: found.start()]
+    return re.sub(r"[^A-Za-z0-9_]", "_", name) or "unknown"
 
 
 def without_parameters(name: str) -> str:
@@ -200,8 +201,8 @@ class Target:
             if module.name.lower() == wanted:
                 return module
         for module in self.modules:
-            leaf = module.file_name.lower()
-            if wanted in {leaf, re.sub(r"[^a-z0-9_]", "_", leaf), leaf.split(".")[0]}:
+            file = module.file_name.lower()
+            if wanted in {file, re.sub(r"[^a-z0-9_]", "_", file), file.split(".")[0]}:
                 return module
         return None
 

@@ -24,6 +24,8 @@ use crate::soft_errors::{SoftError, SoftErrors};
 use crate::state::Threads;
 use crate::{Error, Options};
 
+const PYTHON_DETAILS: (u32, &str) = (0x4C57_0008, "LastwordsPythonDetails");
+
 /// The dump and all that is read of it.
 pub(super) struct Debuggee<'a> {
     pub(super) path: &'a Path,
@@ -111,6 +113,10 @@ impl Debuggee<'_> {
             Request::TypeOf { module, name } => self.type_of(module, &name)?,
             Request::Streams {} => self.streams(),
             Request::Handles {} => self.handles(),
+            Request::PythonDetails {} => {
+                crate::private::read(self.dump, PYTHON_DETAILS, &mut SoftErrors::default())
+                    .unwrap_or_default()
+            }
             Request::Document {} => self.document()?,
             Request::Reopen { .. } => json!({}),
         })

@@ -135,6 +135,7 @@ impl Debuggee<'_> {
                     native.and_then(|index| Some(self.native(stack.frames.get(index)?, index)));
                 let object = frame.as_object_mut()?;
                 object.insert("anchor".into(), source.anchor.into());
+                object.insert("frame".into(), source.frame.into());
                 object.insert("evaluation".into(), evaluation.unwrap_or(Value::Null));
                 (frame, gap)
             }

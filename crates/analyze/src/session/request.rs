@@ -61,6 +61,8 @@ pub(super) enum Request {
     Streams {},
     /// Open handles, or descriptors.
     Handles {},
+    /// Names, exceptions, variables and tasks of Python, as our writer put them into the dump.
+    PythonDetails {},
     /// The whole analysis (`docs/formats/analysis.md`).
     Document {},
 }
