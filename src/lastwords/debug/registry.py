@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,13 +60,21 @@ def command(
     return put
 
 
+_FLAGGED = re.compile(r"(?:(k)[bcdDfFLMnNpPrsvt]+|(lm)[A-Za-z1]+)(?![A-Za-z_!])")
+"""Commands whose flags are letters that stand directly behind them."""
+
+
 def find(text: str) -> tuple[str, str] | None:
     """Split a command into the longest known name that it starts with, and the rest.
 
     Names of letters may stand directly before digits and signs (`k5`, `db@rsp`); a longer word is
-    another command.
+    another command, but for those whose flags are letters (`lmvm`, `kbn`).
     """
     head = text.split(None, 1)[0] if text.strip() else ""
+    flagged = _FLAGGED.match(text)
+    if flagged and head not in COMMANDS:
+        name = flagged.group(1) or flagged.group(2)
+        return name, text[len(name) :].strip()
     for end in range(len(head), 0, -1):
         name = head[:end]
         for candidate in (name, name.lower()):

@@ -25,7 +25,7 @@ __all__ = ["frame_lines", "stack_lines", "stack_style", "thread_header"]
 _THEME = "Stacks"
 _DEFAULT_FRAMES = 256
 _LETTERS = "bcdDfFLMnNpPrsvt"
-_KS = ("k", "kb", "kn", "kp", "kP", "kv", "kf", "kc", "kL", "kbn", "knb", "kpn", "knp", "kvn", "kbL", "knL", "kvL", "knv", "kfn", "knf", "kcn", "knc", "kpL", "kPn", "kd")
+_KS = ("k", "kb", "kn", "kp", "kP", "kv", "kf", "kc", "kL", "kd")
 _GUESSES = {"scan", "cfi_scan", "prewalked"}
 
 
@@ -71,7 +71,9 @@ def stack_style(letters: str, *, are_lines_shown: bool) -> _Style:
 def show_stack(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
     """The chosen thread's stack."""
     letters = name[1:]
-    while arguments and arguments[0] in _LETTERS and not re.match(r"[0-9a-fA-F]+$", arguments):
+    while (
+        arguments and arguments[0] in _LETTERS and not re.match(r"[0-9a-fA-F]+(\s|$)", arguments)
+    ):
         letters, arguments = letters + arguments[0], arguments[1:].strip()
     count = _count(arguments)
     if debugger.is_exception_context:
