@@ -1,7 +1,7 @@
 //! Opening symbol files: regular files only, bounded in size, mapped into memory.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,11 +40,30 @@ pub(crate) enum Links {
     Refuse,
 }
 
-/// A whole regular file, mapped read-only. Pages are read when touched.
+/// A regular file, mapped read-only, or a part of one. Pages are read when touched.
 #[derive(Debug)]
 pub struct MappedFile {
     path: PathBuf,
-    map: Mmap,
+    bytes: Bytes,
+    range: Range<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Bytes {
+    Map(Arc<Mmap>),
+    /// What was unpacked of a file.
+    Unpacked(Arc<[u8]>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Map(map) => map,
+            Self::Unpacked(bytes) => bytes,
+        }
+    }
 }
 
 impl MappedFile {
@@ -76,7 +95,27 @@ impl MappedFile {
         // symbol files. A file truncated by somebody else while it is read ends in SIGBUS, not
         // in undefined reads; untrusted dumps are analysed in a disposable process.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Arc::new(Self { path: path.to_owned(), map }))
+        Ok(Arc::new(Self::new(path, Bytes::Map(Arc::new(map)))))
+    }
+
+    /// What was unpacked of the file at `path`.
+    pub(crate) fn unpacked(path: &Path, bytes: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self::new(path, Bytes::Unpacked(bytes.into())))
+    }
+
+    fn new(path: &Path, bytes: Bytes) -> Self {
+        let range = 0..bytes.len();
+        Self { path: path.to_owned(), bytes, range }
+    }
+
+    /// A part of the file. `None` when it does not lie inside.
+    pub(crate) fn part(&self, range: Range<usize>) -> Option<Arc<Self>> {
+        let start = self.range.start.checked_add(range.start)?;
+        let end = self.range.start.checked_add(range.end)?;
+        let is_inside = start <= end && end <= self.range.end;
+        let Self { path, bytes, .. } = self;
+        let part = || Self { path: path.clone(), bytes: bytes.clone(), range: start..end };
+        is_inside.then(|| Arc::new(part()))
     }
 
     /// The path as it was asked for.
@@ -89,7 +128,7 @@ impl Deref for MappedFile {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.map
+        self.bytes.get(self.range.clone()).unwrap_or_default()
     }
 }
 
@@ -161,5 +200,15 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert_eq!(&**MappedFile::open(&link, Links::Follow).unwrap(), b"bytes");
         assert!(matches!(MappedFile::open(&link, Links::Refuse), Err(OpenError::NotRegular)));
+    }
+
+    #[test]
+    fn part_of_a_part_counts_from_the_part() {
+        let file = MappedFile::unpacked(Path::new("x"), b"0123456789".to_vec());
+        let part = file.part(2..8).unwrap();
+        assert_eq!(&**part.part(1..3).unwrap(), b"34");
+        assert!(part.part(5..7).is_none() && file.part(0..11).is_none());
+        let beyond = usize::MAX - 1..usize::MAX;
+        assert!(part.part(beyond).is_none());
     }
 }

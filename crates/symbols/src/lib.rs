@@ -20,19 +20,28 @@
 //! ```
 
 mod breakpad;
+mod bytes;
 mod catalog;
 mod demangle;
+mod dwarf;
 mod elf;
 mod file;
+mod image;
 mod locate;
+mod macho;
 mod module;
+mod pe;
 mod status;
 mod symbols;
+mod symtab;
 
 pub use breakpad::BreakpadSymbols;
 pub use demangle::demangle;
-pub use elf::{Architecture, CfiSection, CfiSections, ElfImage, ElfSymbols};
+pub use elf::{ElfImage, ElfSymbols};
 pub use file::{MappedFile, OpenError};
-pub use module::ModuleId;
+pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
+pub use macho::{MachImage, MachSymbols};
+pub use module::{ImageStamp, ModuleId};
+pub use pe::{FrameRecord, PeImage, PeSymbols};
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{ModuleSymbols, SourceFrame, Sources, Symbolication, Symbols};

@@ -7,19 +7,22 @@ use std::path::PathBuf;
 pub enum SymbolKind {
     /// DWARF: functions, inline frames, files and lines.
     Dwarf,
+    /// A PDB: functions, inline frames, files and lines.
+    Pdb,
     /// Breakpad `.sym` text.
     Breakpad,
-    /// ELF symbol tables: functions only.
+    /// Symbol tables of ELF and Mach-O files, PE's exports: functions only.
     SymbolTable,
     /// Call frame information only.
     CfiOnly,
 }
 
 impl SymbolKind {
-    /// A stable word for documents: `dwarf`, `breakpad`, `symbol_table`, `cfi_only`.
+    /// A stable word for documents: `dwarf`, `pdb`, `breakpad`, `symbol_table`, `cfi_only`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dwarf => "dwarf",
+            Self::Pdb => "pdb",
             Self::Breakpad => "breakpad",
             Self::SymbolTable => "symbol_table",
             Self::CfiOnly => "cfi_only",
@@ -32,7 +35,7 @@ impl SymbolKind {
 pub enum ModuleStatus {
     /// Never asked for: no frame lies in the module.
     NotRequested,
-    /// The dump gives neither a build id nor a debug id, so no file can be matched.
+    /// The dump gives no id, so no file can be matched.
     NoId,
     /// Loaded.
     Loaded {
@@ -47,7 +50,7 @@ pub enum ModuleStatus {
     Mismatched {
         /// The file that was looked at.
         path: PathBuf,
-        /// The dump's build id or debug id, in hexadecimal.
+        /// The dump's build id or debug id, in hexadecimal, or a PE image's time stamp and size.
         expected: String,
         /// The file's; `None` when it has none.
         found: Option<String>,

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::breakpad::BreakpadSymbols;
 use crate::catalog::Catalog;
 use crate::elf::ElfSymbols;
+use crate::image::Image;
 use crate::locate::{Located, locate, open_file};
+use crate::macho::MachSymbols;
 use crate::module::ModuleId;
+use crate::pe::PeSymbols;
 use crate::status::{ModuleStatus, SourceProblem, SymbolKind};
 
 /// Lookups remembered per module; the interpreter's loop is looked up thousands of times.
@@ -17,8 +20,9 @@ const MAX_REMEMBERED: usize = 16 << 10;
 /// Where symbols may come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Breakpad trees (`name/ID/name.sym`), `.build-id` trees, plain folders and plain files
-    /// (`.sym`, ELF, `.debug`). Matched by build id or debug id, never by name alone.
+    /// Breakpad trees (`name/ID/name.sym`), `.build-id` trees, symbol stores
+    /// (`name.pdb/GUIDAGE/name.pdb`), dSYM bundles, plain folders and plain files (`.sym`, ELF,
+    /// `.debug`, PDB, PE, Mach-O). Matched by id, never by name alone.
     pub symbols: Vec<PathBuf>,
     /// Whether files of this machine may be opened at the paths that the dump names, and debug
     /// files that belong to them. Only regular files whose build id equals the dump's are used.
@@ -60,6 +64,8 @@ impl Symbolication {
 /// The symbols of one module, as far as they were found.
 pub struct ModuleSymbols {
     elf: Option<ElfSymbols>,
+    pe: Option<PeSymbols>,
+    macho: Option<MachSymbols>,
     breakpad: Option<(PathBuf, BreakpadSymbols)>,
     status: ModuleStatus,
     remembered: Mutex<HashMap<u64, Arc<Symbolication>>>,
@@ -69,14 +75,16 @@ impl ModuleSymbols {
     fn new(located: Located) -> Self {
         Self {
             elf: located.elf,
+            pe: located.pe,
+            macho: located.macho,
             breakpad: located.breakpad,
             status: located.status.unwrap_or(ModuleStatus::Missing),
             remembered: Mutex::default(),
         }
     }
 
-    /// Opens one ELF or `.sym` file without asking for its id, and what belongs to it beside it
-    /// (split DWARF, supplementary file). What cannot be read is told by
+    /// Opens one file without asking for its id, and what belongs to it beside it (split DWARF,
+    /// supplementary file, PDB, dSYM). Of a fat Mach-O file the first part is taken. What cannot be read is told by
     /// [`ModuleSymbols::status`].
     pub fn open(path: &Path) -> Self {
         Self::new(open_file(path))
@@ -87,6 +95,32 @@ impl ModuleSymbols {
         self.elf.as_ref()
     }
 
+    /// The module's PE image and PDB.
+    pub fn pe(&self) -> Option<&PeSymbols> {
+        self.pe.as_ref()
+    }
+
+    /// The module's Mach-O image and dSYM.
+    pub fn macho(&self) -> Option<&MachSymbols> {
+        self.macho.as_ref()
+    }
+
+    /// The images that were found, of whatever format: those with code first.
+    pub fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
+        let elf = self.elf.as_ref().map(|elf| [elf.code(), elf.debug()]);
+        let macho = self.macho.as_ref().map(|macho| [macho.code(), macho.debug()]);
+        let elf = elf.into_iter().flatten().flatten().map(|image| image.image());
+        let macho = macho.into_iter().flatten().flatten().map(|image| image.image());
+        let pe = self.pe.as_ref().and_then(|pe| pe.image()).map(|image| image.image());
+        elf.chain(macho).chain(pe)
+    }
+
+    /// The address that the images say they are to be mapped at; 0 when there is none (a PDB, a
+    /// `.sym` file). The addresses of this crate are relative to it.
+    pub fn image_base(&self) -> u64 {
+        self.images().next().map_or(0, |image| image.image_base())
+    }
+
     /// The module's `.sym` file.
     pub fn breakpad(&self) -> Option<&BreakpadSymbols> {
         self.breakpad.as_ref().map(|(_, symbols)| symbols)
@@ -95,7 +129,7 @@ impl ModuleSymbols {
     /// Where the symbols came from, or why there are none. DWARF is judged at the first
     /// lookup, so ask after the walk.
     pub fn status(&self) -> ModuleStatus {
-        let broken = self.elf.as_ref().and_then(ElfSymbols::dwarf_error);
+        let broken = self.dwarf_error();
         match (broken, &self.breakpad) {
             (Some(_), Some((path, symbols))) if symbols.has_functions() => {
                 ModuleStatus::Loaded { path: path.clone(), kind: SymbolKind::Breakpad }
@@ -107,14 +141,21 @@ impl ModuleSymbols {
         }
     }
 
+    fn dwarf_error(&self) -> Option<&(PathBuf, String)> {
+        let pe = self.pe.as_ref().filter(|pe| pe.pdb_path().is_none());
+        let elf = self.elf.as_ref().and_then(ElfSymbols::dwarf_error);
+        let macho = || self.macho.as_ref().and_then(MachSymbols::dwarf_error);
+        elf.or_else(macho).or_else(|| pe.and_then(PeSymbols::dwarf_error))
+    }
+
     /// Whether every function is named: then an address without a name is not code.
     pub fn has_full_symbols(&self) -> bool {
         self.breakpad().is_some_and(BreakpadSymbols::has_functions)
             || self.elf.as_ref().is_some_and(ElfSymbols::has_full_symbols)
     }
 
-    /// Symbolicates the address `rva` bytes above the module's base. DWARF comes first, then
-    /// `.sym`, then symbol tables.
+    /// Symbolicates the address `rva` bytes above the module's base. DWARF and PDB come first,
+    /// then `.sym`, then symbol tables.
     pub fn lookup(&self, rva: u64) -> Arc<Symbolication> {
         let lock = || self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = lock().get(&rva) {
@@ -130,12 +171,19 @@ impl ModuleSymbols {
     }
 
     fn find(&self, rva: u64) -> Symbolication {
-        let from_elf = self.elf.as_ref().map(|elf| elf.lookup(rva)).unwrap_or_default();
-        if from_elf.frames.iter().any(|frame| frame.line.is_some()) {
-            return from_elf;
+        let from_files = self.find_in_files(rva).unwrap_or_default();
+        if from_files.frames.iter().any(|frame| frame.line.is_some()) {
+            return from_files;
         }
         let from_sym = self.breakpad().map(|sym| sym.lookup(rva)).unwrap_or_default();
-        if from_sym.frames.is_empty() { from_elf } else { from_sym }
+        if from_sym.frames.is_empty() { from_files } else { from_sym }
+    }
+
+    /// A module has files of one format only.
+    fn find_in_files(&self, rva: u64) -> Option<Symbolication> {
+        let elf = self.elf.as_ref().map(|elf| elf.lookup(rva));
+        let pe = || self.pe.as_ref().map(|pe| pe.lookup(rva));
+        elf.or_else(pe).or_else(|| self.macho.as_ref().map(|macho| macho.lookup(rva)))
     }
 }
 

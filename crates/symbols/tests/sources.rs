@@ -22,7 +22,7 @@ const SYM: &str = "MODULE Linux x86_64 000102030405060708090A0B0C0D0E0F0 app\n\
 
 fn app() -> ModuleId {
     let debug_id = DebugId::from_breakpad("000102030405060708090A0B0C0D0E0F0").ok();
-    ModuleId { code_file: "/opt/app".into(), debug_file: None, build_id: None, debug_id }
+    ModuleId { code_file: "/opt/app".into(), debug_id, ..ModuleId::default() }
 }
 
 fn symbols(paths: &[&Path]) -> Symbols {
@@ -216,8 +216,8 @@ fn breakpad_corpus_gives_functions_lines_and_inline_frames() {
     let module = |name: &str, id: &str| ModuleId {
         code_file: name.replace(".pdb", ".exe"),
         debug_file: Some(name.into()),
-        build_id: None,
         debug_id: DebugId::from_breakpad(id).ok(),
+        ..ModuleId::default()
     };
     let app = module("test_app.pdb", "5A9832E5287241C1838ED98914E9B7FF1");
     let frame = &symbols.lookup(&app, 0x1010)[0];

@@ -19,7 +19,7 @@ use gimli::{
     BaseAddresses, CieOrFde, CommonInformationEntry, DebugFrame, EhFrame, EndianSlice,
     FrameDescriptionEntry, RunTimeEndian, UnwindContext, UnwindSection, UnwindTableRow,
 };
-use lastwords_symbols::{Architecture, CfiSection, CfiSections, ElfImage};
+use lastwords_symbols::{Architecture, CfiSection, CfiSections, Image};
 
 pub(crate) type Reader<'a> = EndianSlice<'a, RunTimeEndian>;
 
@@ -30,7 +30,7 @@ const ROW_BYTES: usize = 8;
 
 /// The call frame information of one file.
 pub(crate) struct ModuleCfi {
-    image: Arc<ElfImage>,
+    image: Arc<Image>,
     eh_frame_index: OnceLock<Index>,
     debug_frame_index: OnceLock<Index>,
 }
@@ -56,11 +56,11 @@ pub(crate) enum Section<'a> {
 type Index = Vec<(u64, u64, usize)>;
 
 impl ModuleCfi {
-    pub(crate) fn new(image: Arc<ElfImage>) -> Self {
+    pub(crate) fn new(image: Arc<Image>) -> Self {
         Self { image, eh_frame_index: OnceLock::new(), debug_frame_index: OnceLock::new() }
     }
 
-    pub(crate) fn image(&self) -> &ElfImage {
+    pub(crate) fn image(&self) -> &Image {
         &self.image
     }
 
@@ -100,7 +100,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(image: &'a ElfImage) -> Self {
+    fn new(image: &'a Image) -> Self {
         let sections = image.cfi_sections();
         let mut bases = BaseAddresses::default();
         if let Some(section) = sections.eh_frame {

@@ -116,7 +116,8 @@ impl LoadedModule {
     fn new(symbols: Arc<ModuleSymbols>) -> Self {
         let images = symbols.elf().map(|elf| [elf.code().cloned(), elf.debug().cloned()]);
         let images = images.into_iter().flatten().flatten();
-        let cfi = images.filter(|image| image.has_cfi()).map(ModuleCfi::new).collect();
+        let cfi = images.filter(|image| image.has_cfi());
+        let cfi = cfi.map(|image| ModuleCfi::new(image.image().clone())).collect();
         Self { symbols, cfi }
     }
 

@@ -85,11 +85,7 @@ impl Debuggee<'_> {
     fn open_info(&self, index: usize) -> Option<DebugInfo> {
         let module = self.module(index).ok()?;
         let symbols = self.provider.symbols().module(&ModuleId::from(module));
-        let mut paths = Vec::new();
-        if let Some(elf) = symbols.elf() {
-            let images = [elf.code(), elf.debug()].into_iter().flatten();
-            paths.extend(images.map(|image| image.path().to_owned()));
-        }
+        let mut paths: Vec<_> = symbols.images().map(|image| image.path().to_owned()).collect();
         if let ModuleStatus::Loaded { path, .. } = symbols.status() {
             paths.push(path);
         }

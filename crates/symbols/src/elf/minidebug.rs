@@ -14,7 +14,7 @@ const MAX_BYTES: u64 = 256 << 20;
 const MAX_DECODER_KIB: u32 = 128 << 10;
 
 /// The decompressed file; `None` when there is none, or it is malformed or too large.
-pub(crate) fn read(object: &object::File<'_>) -> Option<Box<[u8]>> {
+pub(crate) fn unpack_debugdata(object: &object::File<'_>) -> Option<Box<[u8]>> {
     let packed = object.section_by_name(".gnu_debugdata")?.data().ok()?;
     let mut bytes = Vec::new();
     let decoder = XzReader::new_mem_limit(packed, false, MAX_DECODER_KIB);

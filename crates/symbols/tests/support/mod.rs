@@ -1,4 +1,7 @@
-//! The corpus of real symbol files.
+//! The corpus of real symbol files, and what tests compare.
+#![allow(dead_code, reason = "each test uses a part")]
+
+pub mod frames;
 
 use std::path::{Path, PathBuf};
 

@@ -8,12 +8,11 @@ use addr2line::{Context, Frame, LookupContinuation, LookupResult, SplitDwarfLoad
 use gimli::{DwarfPackage, SectionId, UnitRef};
 use self_cell::self_cell;
 
-use super::ElfError;
 use super::depth::{DepthGuard, is_unit_safe};
-use super::image::ElfImage;
 use super::sections::{Flavour, Reader, SectionSet};
 use crate::demangle::demangle;
 use crate::file::{Links, MappedFile};
+use crate::image::{Image, ImageError};
 use crate::symbols::{SourceFrame, Symbolication};
 
 /// Inline frames of one address beyond this are left out.
@@ -36,13 +35,13 @@ impl DwarfFiles {
     /// Takes the sections of `image`, and of the files that belong to it. `may_open_split`:
     /// whether `.dwo` files may be opened at the paths that the DWARF names.
     pub(crate) fn load(
-        image: &ElfImage,
-        supplementary: Option<&ElfImage>,
+        image: &Image,
+        supplementary: Option<&Image>,
         package: Option<&Arc<MappedFile>>,
         may_open_split: bool,
-    ) -> Result<Self, ElfError> {
+    ) -> Result<Self, ImageError> {
         let main = SectionSet::load(image.file(), Flavour::Main)?;
-        let load_main = |other: &ElfImage| SectionSet::load(other.file(), Flavour::Main).ok();
+        let load_main = |other: &Image| SectionSet::load(other.file(), Flavour::Main).ok();
         let package = package.and_then(|file| SectionSet::load(file, Flavour::Split).ok());
         let split = match package {
             None if may_open_split => open_split_files(&main),
@@ -77,7 +76,7 @@ pub(crate) struct Dwarf(DwarfCell);
 
 impl Dwarf {
     /// Reads the list of units, not the units.
-    pub(crate) fn parse(files: DwarfFiles) -> Result<Self, ElfError> {
+    pub(crate) fn parse(files: DwarfFiles) -> Result<Self, ImageError> {
         DwarfCell::try_new(files, |files| Parsed::new(files)).map(Self)
     }
 
@@ -89,7 +88,7 @@ impl Dwarf {
 }
 
 impl<'a> Parsed<'a> {
-    fn new(files: &'a DwarfFiles) -> Result<Self, ElfError> {
+    fn new(files: &'a DwarfFiles) -> Result<Self, ImageError> {
         let mut dwarf = load_dwarf(&files.main);
         if let Some(supplementary) = &files.supplementary {
             dwarf.set_sup(load_dwarf(supplementary));
@@ -105,7 +104,7 @@ impl<'a> Parsed<'a> {
         Ok(Self { context, dwarf, package, guard })
     }
 
-    fn lookup(&mut self, files: &'a DwarfFiles, address: u64) -> Result<Symbolication, ElfError> {
+    fn lookup(&mut self, files: &'a DwarfFiles, address: u64) -> Result<Symbolication, ImageError> {
         if address == u64::MAX || !self.guard.is_safe(&self.dwarf, address) {
             return Ok(Symbolication::default());
         }

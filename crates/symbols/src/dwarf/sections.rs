@@ -7,8 +7,8 @@ use gimli::{EndianSlice, RunTimeEndian, SectionId};
 use object::CompressionFormat;
 use object::read::{Object, ObjectSection};
 
-use super::ElfError;
 use crate::file::MappedFile;
+use crate::image::ImageError;
 
 /// What any section may grow to.
 const MAX_UNCOMPRESSED_BYTES: u64 = 4 << 30;
@@ -33,7 +33,7 @@ impl SectionData {
     pub(crate) fn load(
         object: &object::File<'_>,
         name: &'static str,
-    ) -> Result<Option<Self>, ElfError> {
+    ) -> Result<Option<Self>, ImageError> {
         let Some(section) = object.section_by_name(name) else {
             return Ok(None);
         };
@@ -49,7 +49,7 @@ impl SectionData {
         let input_bytes = u64::try_from(compressed.data.len()).unwrap_or(u64::MAX);
         let allowed = input_bytes.saturating_mul(MAX_RATIO).max(FREE_UNCOMPRESSED_BYTES);
         if size_bytes > allowed.min(MAX_UNCOMPRESSED_BYTES) {
-            return Err(ElfError::SectionSize { name, size_bytes });
+            return Err(ImageError::SectionSize { name, size_bytes });
         }
         let bytes = compressed.decompress()?.into_owned();
         Ok(Some(Self::Decompressed(bytes.into_boxed_slice())))
@@ -82,7 +82,7 @@ pub(crate) struct SectionSet {
 }
 
 impl SectionSet {
-    pub(crate) fn load(file: &Arc<MappedFile>, flavour: Flavour) -> Result<Self, ElfError> {
+    pub(crate) fn load(file: &Arc<MappedFile>, flavour: Flavour) -> Result<Self, ImageError> {
         let object = object::File::parse(&***file)?;
         let endian =
             if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };

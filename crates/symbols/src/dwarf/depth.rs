@@ -6,8 +6,8 @@
 
 use gimli::{AttributeValue, Dwarf, Range, Section, Unit, UnitRef, UnitType};
 
-use super::ElfError;
 use super::sections::Reader;
+use crate::image::ImageError;
 
 /// Nesting of debugging information entries; compilers emit some dozens.
 const MAX_DEPTH: isize = 512;
@@ -27,7 +27,7 @@ pub(crate) struct DepthGuard<'a> {
 
 impl<'a> DepthGuard<'a> {
     /// Reads the root entry of every unit.
-    pub(crate) fn new(dwarf: &Dwarf<Reader<'a>>) -> Result<Self, ElfError> {
+    pub(crate) fn new(dwarf: &Dwarf<Reader<'a>>) -> Result<Self, ImageError> {
         let mut guard = Self { units: Vec::new(), ranges: Vec::new(), rangeless: Vec::new() };
         let mut line_budget = dwarf.debug_line.reader().len().saturating_mul(MAX_LINE_REUSE);
         let mut headers = dwarf.units();
@@ -44,7 +44,7 @@ impl<'a> DepthGuard<'a> {
             if !guard.add_unit(dwarf, unit)? {
                 line_budget = line_budget
                     .checked_sub(line_bytes)
-                    .ok_or(ElfError::TooMuch("line programs of units without addresses"))?;
+                    .ok_or(ImageError::TooMuch("line programs of units without addresses"))?;
             }
         }
         Ok(guard)
@@ -55,14 +55,14 @@ impl<'a> DepthGuard<'a> {
         &mut self,
         dwarf: &Dwarf<Reader<'a>>,
         unit: Unit<Reader<'a>>,
-    ) -> Result<bool, ElfError> {
+    ) -> Result<bool, ImageError> {
         let index = self.units.len();
         let before = self.ranges.len();
         if let Ok(mut ranges) = dwarf.unit_ranges(&unit) {
             while let Ok(Some(range)) = ranges.next() {
                 self.ranges.push((range, index));
                 if self.ranges.len() > MAX_RANGES {
-                    return Err(ElfError::TooMuch("address ranges of compilation units"));
+                    return Err(ImageError::TooMuch("address ranges of compilation units"));
                 }
             }
         }

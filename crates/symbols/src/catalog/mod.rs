@@ -1,7 +1,10 @@
 //! The symbol sources: which file in them has which id.
 //!
-//! Well-formed trees are asked for one path. Only when that fails are the folders walked,
-//! once, and every file's head is read for its id.
+//! Well-formed trees are asked for some paths (`places`). Only when that gives not all that a module
+//! may have, the folders are walked, once, and every file's head is read for its id (`identify`).
+
+mod identify;
+mod places;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,33 +12,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use debugid::DebugId;
 
-use crate::breakpad::{read_module_line, sym_name};
-use crate::elf::ElfImage;
-use crate::file::{Links, MappedFile};
-use crate::module::{ModuleId, debug_id_of, hex, leaf};
+pub(crate) use self::identify::{Candidate, CandidateKind, kind_of};
+use self::identify::{Identified, identify};
+pub(crate) use self::places::build_id_path;
+use crate::module::{ImageStamp, ModuleId};
 use crate::status::SourceProblem;
 
 /// Files and folders looked at in all sources together.
 const MAX_ENTRIES: usize = 200_000;
 /// Folders below each other.
 const MAX_DEPTH: usize = 16;
-
-const ELF_MAGIC: &[u8] = b"\x7fELF";
-
-/// A file that could be a module's symbols.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) path: PathBuf,
-    pub(crate) kind: CandidateKind,
-    /// As users write it; `None` when the file has none.
-    pub(crate) id: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CandidateKind {
-    Elf,
-    Breakpad,
-}
 
 /// The sources that were given, and what was found in them.
 pub(crate) struct Catalog {
@@ -48,6 +34,7 @@ pub(crate) struct Catalog {
 struct Index {
     by_build_id: HashMap<Vec<u8>, Vec<Candidate>>,
     by_debug_id: HashMap<DebugId, Vec<Candidate>>,
+    by_stamp: HashMap<ImageStamp, Vec<Candidate>>,
     /// Only to tell about files of the right name and the wrong id.
     by_name: HashMap<String, Candidate>,
 }
@@ -68,10 +55,17 @@ impl Catalog {
 
     /// Every file with the module's id.
     pub(crate) fn find(&self, module: &ModuleId) -> Vec<Candidate> {
-        let mut found: Vec<_> =
-            self.sources.iter().flat_map(|source| at_known_places(source, module)).collect();
-        if found.is_empty() {
-            found = self.index().find(module);
+        let at_known_places = |source: &PathBuf| {
+            let files = places::existing(source, module).into_iter();
+            files.filter_map(|path| identify(&path)).filter(|file| file.is_of(module))
+        };
+        let known = self.sources.iter().flat_map(at_known_places);
+        let mut found: Vec<_> = known.map(|file| file.candidate).collect();
+        if !is_complete(module, &found) {
+            let more = self.index().find(module);
+            let is_new = |one: &Candidate| !found.iter().any(|other| other.path == one.path);
+            let more: Vec<_> = more.into_iter().filter(is_new).collect();
+            found.extend(more);
         }
         found
     }
@@ -111,110 +105,45 @@ impl Catalog {
     }
 }
 
-/// `name/ID/name.sym` of a Breakpad tree and `xx/yyyy.debug` of a `.build-id` tree.
-fn at_known_places(source: &Path, module: &ModuleId) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    if let Some(path) = breakpad_path(source, module).filter(|path| path.is_file()) {
-        found.extend(identify(&path).filter(|file| file.is_of(module)));
-    }
-    let build_id = module.build_id.as_deref().unwrap_or_default();
-    if let Some(path) = build_id_path(source, build_id).filter(|path| path.is_file()) {
-        found.extend(identify(&path).filter(|file| file.is_of(module)));
-    }
-    found.into_iter().map(|file| file.candidate).collect()
-}
-
-fn breakpad_path(source: &Path, module: &ModuleId) -> Option<PathBuf> {
-    let name = module.debug_name()?;
-    let id = module.debug_id?.breakpad().to_string();
-    Some(sym_name(name, &source.join(name).join(id)))
-}
-
-/// `xx/yyyy.debug` below `root` or its `.build-id`, whichever exists.
-pub(crate) fn build_id_path(root: &Path, build_id: &[u8]) -> Option<PathBuf> {
-    let (first, rest) = build_id.split_first()?;
-    let relative = PathBuf::from(hex(&[*first])).join(format!("{}.debug", hex(rest)));
-    let below = root.join(".build-id").join(&relative);
-    Some(if below.exists() { below } else { root.join(relative) })
-}
-
-/// A file and its ids.
-struct Identified {
-    candidate: Candidate,
-    names: Vec<String>,
-    build_id: Option<Vec<u8>>,
-    debug_id: Option<DebugId>,
-}
-
-impl Identified {
-    fn is_of(&self, module: &ModuleId) -> bool {
-        match &self.build_id {
-            Some(build_id) => module.is_build_id(build_id),
-            None => module.debug_id.is_some() && module.debug_id == self.debug_id,
+/// Whether there is no need to walk the folders for more. The files of Windows' modules are two:
+/// the PDB names what the image unwinds.
+fn is_complete(module: &ModuleId, found: &[Candidate]) -> bool {
+    let has = |kind| found.iter().any(|candidate| candidate.kind == kind);
+    match module.image_stamp {
+        Some(_) => {
+            has(CandidateKind::Pe) && has(CandidateKind::Pdb) || has(CandidateKind::Breakpad)
         }
+        None => !found.is_empty(),
     }
-}
-
-/// Reads a file's id. `None` when it is neither ELF nor `.sym`, or cannot be read.
-fn identify(path: &Path) -> Option<Identified> {
-    let file = MappedFile::open(path, Links::Follow).ok()?;
-    let file_name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    if file.starts_with(ELF_MAGIC) {
-        let build_id = ElfImage::parse(file).ok()?.identity().map(<[u8]>::to_vec);
-        let candidate = Candidate {
-            path: path.to_owned(),
-            kind: CandidateKind::Elf,
-            id: build_id.as_deref().map(hex),
-        };
-        let debug_id = build_id.as_deref().and_then(debug_id_of);
-        return Some(Identified {
-            candidate,
-            names: Vec::from_iter(file_name),
-            build_id,
-            debug_id,
-        });
-    }
-    let (debug_id, name) = read_module_line(&file)?;
-    let candidate = Candidate {
-        path: path.to_owned(),
-        kind: CandidateKind::Breakpad,
-        id: Some(debug_id.breakpad().to_string()),
-    };
-    let names = leaf(&name).map(str::to_owned).into_iter().chain(file_name).collect();
-    Some(Identified { candidate, names, build_id: None, debug_id: Some(debug_id) })
-}
-
-/// What a file is, after its first bytes.
-pub(crate) fn kind_of(path: &Path) -> Option<CandidateKind> {
-    let file = MappedFile::open(path, Links::Follow).ok()?;
-    if file.starts_with(ELF_MAGIC) {
-        return Some(CandidateKind::Elf);
-    }
-    file.starts_with(b"MODULE ").then_some(CandidateKind::Breakpad)
 }
 
 impl Index {
     fn add(&mut self, file: Identified) {
-        let Identified { candidate, names, build_id, debug_id } = file;
+        let Identified { candidate, names, build_id, debug_ids, stamp } = file;
         for name in names {
             self.by_name.entry(name).or_insert_with(|| candidate.clone());
         }
         if let Some(build_id) = build_id {
             self.by_build_id.entry(build_id).or_default().push(candidate.clone());
         }
-        if let Some(debug_id) = debug_id {
-            self.by_debug_id.entry(debug_id).or_default().push(candidate);
+        if let Some(stamp) = stamp {
+            self.by_stamp.entry(stamp).or_default().push(candidate.clone());
+        }
+        for debug_id in debug_ids {
+            self.by_debug_id.entry(debug_id).or_default().push(candidate.clone());
         }
     }
 
     fn find(&self, module: &ModuleId) -> Vec<Candidate> {
         let of_debug_id = module.debug_id.and_then(|id| self.by_debug_id.get(&id));
+        let of_debug_id = of_debug_id.into_iter().flatten();
         let Some(build_id) = &module.build_id else {
-            return of_debug_id.cloned().unwrap_or_default();
+            // Which of them are the module's is asked again when they are opened.
+            let of_stamp = module.image_stamp.and_then(|stamp| self.by_stamp.get(&stamp));
+            return of_debug_id.chain(of_stamp.into_iter().flatten()).cloned().collect();
         };
         // A .sym file knows 16 bytes of the build id only; ELF files must have all of it.
-        let syms = of_debug_id.into_iter().flatten();
-        let syms = syms.filter(|candidate| candidate.kind == CandidateKind::Breakpad);
+        let syms = of_debug_id.filter(|candidate| candidate.kind == CandidateKind::Breakpad);
         let elves = self.by_build_id.get(build_id).into_iter().flatten();
         elves.chain(syms).cloned().collect()
     }
@@ -238,7 +167,8 @@ impl Walk {
         } else if let Some(file) = identify(path) {
             self.index.add(file);
         } else if depth == 0 && path.exists() {
-            self.problem(path, "neither an ELF file nor a Breakpad .sym file");
+            let kinds = "an ELF, PE, PDB or Mach-O file, nor a Breakpad .sym file";
+            self.problem(path, &format!("neither {kinds}"));
         }
     }
 

@@ -1,8 +1,16 @@
 //! Linker names to source names.
 
+mod budget;
+mod decoration;
+mod msvc;
+mod spelling;
+
 use std::borrow::Cow;
 
 use cpp_demangle::{DemangleOptions, ParseOptions, Symbol};
+
+pub(crate) use self::budget::Demangler;
+pub(crate) use self::decoration::{Decoration, without_argument_bytes};
 
 /// Longer names are left as they are: demangling may blow a name up.
 const MAX_MANGLED_BYTES: usize = 64 << 10;
@@ -11,7 +19,8 @@ const MAX_DEMANGLED_BYTES: usize = 64 << 10;
 /// Nesting of templates and expressions.
 const RECURSION_LIMIT: u32 = 96;
 
-/// Demangles a C++ (Itanium) or Rust (legacy and v0) name; anything else comes back as it is.
+/// Demangles a C++ (Itanium and Microsoft) or Rust (legacy and v0) name; anything else comes back
+/// as it is.
 ///
 /// Rust's hash is left out. Names above 64 KiB are not demangled, results are cut to it.
 pub fn demangle(name: &str) -> Cow<'_, str> {
@@ -20,6 +29,7 @@ pub fn demangle(name: &str) -> Cow<'_, str> {
     }
     demangle_rust(name)
         .or_else(|| demangle_cpp(name))
+        .or_else(|| msvc::demangle(name))
         .map_or(Cow::Borrowed(name), |demangled| Cow::Owned(cut(&demangled).to_owned()))
 }
 
@@ -44,7 +54,7 @@ fn demangle_cpp(name: &str) -> Option<String> {
     let parse = ParseOptions::default().recursion_limit(RECURSION_LIMIT);
     let options = DemangleOptions::new().recursion_limit(RECURSION_LIMIT);
     let symbol = Symbol::new_with_options(name, &parse).ok()?;
-    symbol.demangle_with_options(&options).ok()
+    symbol.demangle_with_options(&options).ok().map(|name| spelling::respell(&name))
 }
 
 /// Cuts at a character border.
@@ -70,6 +80,8 @@ mod tests {
             ("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write"),
             ("_RNvCskwGfYPst2Cb_3foo3bar", "foo::bar"),
             ("_ZN3foo3barEv.cold", "foo::bar() [clone .cold]"),
+            ("?step@Sim@@QEBAHPEBUState@@H@Z", "Sim::step(struct State const *, int) const"),
+            ("?broken@", "?broken@"),
             ("PyObject_Call", "PyObject_Call"),
             ("_Zgarbage", "_Zgarbage"),
         ] {
@@ -81,6 +93,18 @@ mod tests {
     fn hostile_names_are_bounded() {
         let nested = format!("_Z1f{}", "P".repeat(60_000));
         assert!(demangle(&nested).len() <= MAX_DEMANGLED_BYTES);
+        // Parameters that are functions of all parameters before.
+        let mut doubled = "?f@@YAXU?$a@HH@@".to_owned();
+        for index in 0..9 {
+            doubled += &format!("P6AX{}@Z", index.to_string().repeat(40));
+        }
+        doubled += "@Z";
+        let demangler = Demangler::default();
+        let started = std::time::Instant::now();
+        for _ in 0..1000 {
+            assert_eq!(demangler.demangle(&doubled), doubled);
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(5));
         let long = "é".repeat(70_000);
         assert!(demangle(&long).len() <= MAX_DEMANGLED_BYTES);
     }
