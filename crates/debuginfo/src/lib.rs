@@ -44,6 +44,16 @@ pub trait FrameState {
     fn cfa(&self) -> Option<u64>;
     /// Where the module was loaded.
     fn module_base(&self) -> u64;
+    /// The caller's frame, if it is of the same module; `None` otherwise.
+    fn caller(&self) -> Option<Caller<'_>>;
+}
+
+/// The frame that a call came from.
+pub struct Caller<'a> {
+    /// Where the call returns to.
+    pub return_rva: u64,
+    /// The frame.
+    pub frame: Box<dyn FrameState + 'a>,
 }
 
 /// Where a variable is.
@@ -53,6 +63,8 @@ pub enum Place {
     Address(u64),
     /// Nowhere but its value is known: in registers, a constant, or pieces put together.
     Bytes(Vec<u8>),
+    /// Put together of pieces, some of which are nowhere: offset and size of each of those.
+    Parts(Vec<u8>, Vec<(usize, usize)>),
     /// Not to be had, and why.
     Gone(String),
 }

@@ -168,7 +168,10 @@ mod tests {
         table.push("other".into(), 32, None, NameKind::Public);
         table.finish();
         let (before, after) = table.around(20);
-        assert_eq!((before.unwrap().name.as_str(), after.unwrap().name.as_str()), ("main", "other"));
+        assert_eq!(
+            (before.unwrap().name.as_str(), after.unwrap().name.as_str()),
+            ("main", "other")
+        );
         assert_eq!(table.like(&Pattern::new("*"), 1).0.len(), 1);
         assert!(table.like(&Pattern::new("*"), 1).1);
         assert_eq!(table.equal("MAIN").len(), 1);

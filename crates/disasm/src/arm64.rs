@@ -13,7 +13,8 @@ pub(crate) fn disassemble(address: u64, code: &[u8], max: usize) -> Vec<Instruct
         .map(|(index, word)| {
             let here = address.wrapping_add((index as u64).wrapping_mul(4));
             let decoded = decoder.decode(&mut U8Reader::new(word));
-            decoded.map_or_else(|_| unknown(here, &reversed(word)), |one| describe(&one, here, word))
+            decoded
+                .map_or_else(|_| unknown(here, &reversed(word)), |one| describe(&one, here, word))
         })
         .collect()
 }
@@ -31,7 +32,9 @@ fn describe(
     let text = decoded.to_string();
     let (mnemonic, operands) = text.split_once(' ').unwrap_or((&text, ""));
     let target = decoded.operands.iter().find_map(|operand| match operand {
-        Operand::PCOffset(offset) => Some(page(decoded.opcode, address).wrapping_add_signed(*offset)),
+        Operand::PCOffset(offset) => {
+            Some(page(decoded.opcode, address).wrapping_add_signed(*offset))
+        }
         _ => None,
     });
     let operands = match target {

@@ -62,12 +62,7 @@ impl FormatterOutput for Parts {
 }
 
 /// Decodes `code` at `address`.
-pub(crate) fn disassemble(
-    bits: u32,
-    address: u64,
-    code: &[u8],
-    max: usize,
-) -> Vec<Instruction> {
+pub(crate) fn disassemble(bits: u32, address: u64, code: &[u8], max: usize) -> Vec<Instruction> {
     let mut decoder = Decoder::with_ip(bits, code, address, DecoderOptions::NONE);
     let mut formatter = formatter();
     let mut out = Vec::new();
@@ -180,9 +175,15 @@ mod tests {
     fn text_is_what_windows_debuggers_write() {
         let cmp = one(64, &[0x81, 0x79, 0x60, 0xfe, 0xca, 0xad, 0xab]);
         assert_eq!(cmp.bytes, "817960fecaadab");
-        assert_eq!((cmp.mnemonic.as_str(), cmp.operands.as_str()), ("cmp", "dword ptr [rcx+60h],0ABADCAFEh"));
+        assert_eq!(
+            (cmp.mnemonic.as_str(), cmp.operands.as_str()),
+            ("cmp", "dword ptr [rcx+60h],0ABADCAFEh")
+        );
         let memory = cmp.memory.unwrap();
-        assert_eq!((memory.base.as_deref(), memory.displacement, memory.size_bytes), (Some("rcx"), 0x60, 4));
+        assert_eq!(
+            (memory.base.as_deref(), memory.displacement, memory.size_bytes),
+            (Some("rcx"), 0x60, 4)
+        );
         assert_eq!(memory.segment, "ds");
     }
 

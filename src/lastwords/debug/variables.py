@@ -30,6 +30,10 @@ _MAX_ELEMENTS = 64
 _MAX_DEPTH = 16
 
 
+Holes = tuple[tuple[int, int], ...]
+"""Offset and size of the parts of a value that are optimized out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
     """A variable of a frame: its type, and where it is."""
@@ -40,6 +44,7 @@ class Variable:
     type_id: int | None
     address: int | None
     data: bytes | None
+    holes: Holes
     gone: str | None
     where: str
     function: str | None
@@ -77,6 +82,7 @@ def frame_variables(debugger: Debugger, frame: Frame) -> list[Variable]:
                 type_id=one["type"],
                 address=place.get("address"),
                 data=data,
+                holes=tuple((at, size) for at, size in place.get("holes", [])),
                 gone=place.get("gone"),
                 where=one["where"],
                 function=scope["function"],
@@ -273,6 +279,7 @@ def field_lines(  # noqa: PLR0913  (a type, where it is, and how deep)
     depth: int,
     level: int = 0,
     wanted: str = "",
+    holes: Holes = (),
 ) -> Iterable[str]:
     """A structure's fields, `   +0x008 next : 0x… Node`, with those within up to `depth`."""
     indent = "   " * (level + 1)
@@ -284,12 +291,22 @@ def field_lines(  # noqa: PLR0913  (a type, where it is, and how deep)
             name = f"<base {field['type']['name']}>"
         piece, place = _piece(debugger, field, address, data)
         inner = resolve(debugger, module, field["type"]["id"])
+        inside = _holes_within(holes, field["offset"], field["type"]["size"] or 0)
+        is_gone = inside and (inner is None or inner["kind"] not in {"struct", "class", "union"})
         text = _field_text(debugger, module, field, inner, piece, place)
+        text = "<optimized out>" if is_gone else text
         yield f"{indent}+0x{field['offset']:03x} {name:<16} : {text}"
         is_nested = inner is not None and inner["kind"] in {"struct", "class", "union"}
         if is_nested and inner is not None and level < min(depth, _MAX_DEPTH):
             yield from field_lines(
-                debugger, module, inner, address=place, data=piece, depth=depth, level=level + 1
+                debugger,
+                module,
+                inner,
+                address=place,
+                data=piece,
+                depth=depth,
+                level=level + 1,
+                holes=inside,
             )
         elif inner is not None and inner["kind"] == "array" and level < min(depth, _MAX_DEPTH):
             yield from element_lines(
@@ -297,6 +314,13 @@ def field_lines(  # noqa: PLR0913  (a type, where it is, and how deep)
             )
     if described["is_cut"]:
         yield f"{indent}(there are more fields than are shown)"
+
+
+def _holes_within(holes: Holes, offset: int, size: int) -> Holes:
+    """The holes that reach into a field, counted from its start."""
+    return tuple(
+        (at - offset, length) for at, length in holes if at < offset + size and offset < at + length
+    )
 
 
 def element_lines(

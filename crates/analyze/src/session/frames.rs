@@ -36,7 +36,8 @@ impl Debuggee<'_> {
         let place = format!("thread {id}");
         let walks = self.caches.walks.get();
         let errors = walks.map(|walks| walks.soft_errors.as_slice()).unwrap_or_default();
-        let errors: Vec<&SoftError> = errors.iter().filter(|error| error.r#where == place).collect();
+        let errors: Vec<&SoftError> =
+            errors.iter().filter(|error| error.r#where == place).collect();
         Ok(json!({
             "frames": frames,
             "omitted": stack.omitted.map(|(count, at)| json!({"count": count, "before": at})),
@@ -56,7 +57,10 @@ impl Debuggee<'_> {
         }
         if own_context && self.threads.requesting_thread() == Some(thread) {
             let mut known = self.caches.own_walk.borrow_mut();
-            return Ok(known.entry(thread).or_insert_with(|| Rc::new(self.walk_own(thread))).clone());
+            return Ok(known
+                .entry(thread)
+                .or_insert_with(|| Rc::new(self.walk_own(thread)))
+                .clone());
         }
         let walks = self.caches.walks.get_or_init(|| self.walk_all());
         walks.stacks.get(thread).cloned().ok_or_else(missing)
@@ -111,7 +115,11 @@ impl Debuggee<'_> {
     }
 
     /// A thread's registers, without the walk.
-    pub(super) fn context_of(&self, threads: &Threads<'_>, index: usize) -> Option<MinidumpContext> {
+    pub(super) fn context_of(
+        &self,
+        threads: &Threads<'_>,
+        index: usize,
+    ) -> Option<MinidumpContext> {
         let thread = threads.list.get(index)?;
         let (system, misc) = (threads.system.as_ref()?, threads.misc.as_ref());
         caught(|| thread.context(system, misc).map(std::borrow::Cow::into_owned)).ok().flatten()

@@ -135,9 +135,10 @@ impl Debuggee<'_> {
     /// The next address above `at` that may be known.
     fn next_known(&self, at: u64) -> Option<u64> {
         let listed = self.threads.memory.by_addr().map(|memory| memory.base_address());
-        let stacks = self.threads.list.iter().filter_map(|thread| {
-            Some(thread.stack_memory(&self.threads.memory)?.base_address())
-        });
+        let stacks =
+            self.threads.list.iter().filter_map(|thread| {
+                Some(thread.stack_memory(&self.threads.memory)?.base_address())
+            });
         let modules = self.state.modules.iter().map(|module| module.base_address());
         // Images change from readable to not at pages.
         let in_module = self.module_at(at).map(|_| (at | 0xfff).saturating_add(1));

@@ -124,11 +124,8 @@ fn answer_all(
             symbols: sources.0.clone(),
             local_modules: sources.1,
         });
-        let options = Options {
-            symbols: sources.0.clone(),
-            local_modules: sources.1,
-            ..options.clone()
-        };
+        let options =
+            Options { symbols: sources.0.clone(), local_modules: sources.1, ..options.clone() };
         let debuggee = Debuggee {
             path,
             bytes: &bytes,

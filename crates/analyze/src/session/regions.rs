@@ -41,8 +41,10 @@ impl Debuggee<'_> {
 
     /// What the lists of modules, stacks and memory say.
     fn guessed(&self) -> Vec<Value> {
-        let modules = self.state.modules.iter().map(|module| (module.base_address(), module.size()));
-        let memory = self.threads.memory.by_addr().map(|memory| (memory.base_address(), memory.size()));
+        let modules =
+            self.state.modules.iter().map(|module| (module.base_address(), module.size()));
+        let memory =
+            self.threads.memory.by_addr().map(|memory| (memory.base_address(), memory.size()));
         let memory = memory.filter(|(base, _)| self.module_at(*base).is_none());
         let mut all: Vec<(u64, u64)> = modules.chain(memory).take(MAX_REGIONS).collect();
         all.sort_unstable();

@@ -1,6 +1,6 @@
 //! Variables of a frame, and types.
 
-use lastwords_debuginfo::{FrameState, Place, Scope};
+use lastwords_debuginfo::{Caller, FrameState, Place, Scope};
 use minidump::Module;
 use minidump_unwind::StackFrame;
 use serde_json::{Value, json};
@@ -14,18 +14,29 @@ const MAX_TYPES: usize = 16_384;
 /// A frame as debug information asks for it.
 struct Frame<'a> {
     debuggee: &'a Debuggee<'a>,
-    frame: &'a StackFrame,
-    /// The caller's stack pointer, which is the frame's end.
-    cfa: Option<u64>,
+    /// Newest first.
+    frames: &'a [StackFrame],
+    index: usize,
     base: u64,
+}
+
+impl Frame<'_> {
+    fn here(&self) -> Option<&StackFrame> {
+        self.frames.get(self.index)
+    }
+
+    fn next(&self) -> Option<&StackFrame> {
+        self.frames.get(self.index.saturating_add(1))
+    }
 }
 
 impl FrameState for Frame<'_> {
     fn register(&self, name: &str) -> Option<u64> {
-        if let Some(value) = self.frame.context.get_register(name) {
+        let context = &self.here()?.context;
+        if let Some(value) = context.get_register(name) {
             return Some(value);
         }
-        let all = super::frames::registers(&self.frame.context);
+        let all = super::frames::registers(context);
         all.get(name).and_then(Value::as_u64)
     }
 
@@ -34,11 +45,28 @@ impl FrameState for Frame<'_> {
     }
 
     fn cfa(&self) -> Option<u64> {
-        self.cfa
+        self.next().map(|next| next.context.get_stack_pointer())
     }
 
     fn module_base(&self) -> u64 {
         self.base
+    }
+
+    fn caller(&self) -> Option<Caller<'_>> {
+        let next = self.next()?;
+        let (_, module) = self.debuggee.module_at(next.instruction)?;
+        if module.base_address() != self.base {
+            return None;
+        }
+        Some(Caller {
+            return_rva: next.resume_address.checked_sub(self.base)?,
+            frame: Box::new(Frame {
+                debuggee: self.debuggee,
+                frames: self.frames,
+                index: self.index.saturating_add(1),
+                base: self.base,
+            }),
+        })
     }
 }
 
@@ -57,13 +85,8 @@ impl Debuggee<'_> {
         let Some((index, module)) = self.module_at(here.instruction) else {
             return Ok(json!({"scopes": [], "module": null}));
         };
-        let next = stack.frames.get(frame.saturating_add(1));
-        let state = Frame {
-            debuggee: self,
-            frame: here,
-            cfa: next.map(|next| next.context.get_stack_pointer()),
-            base: module.base_address(),
-        };
+        let base = module.base_address();
+        let state = Frame { debuggee: self, frames: &stack.frames, index: frame, base };
         let rva = here.instruction.saturating_sub(module.base_address());
         let info = self.info(index);
         let scopes = info.variables(rva, &state);
@@ -116,6 +139,7 @@ fn place_json(place: &Place) -> Value {
     match place {
         Place::Address(address) => json!({"address": address}),
         Place::Bytes(bytes) => json!({"bytes": hex(bytes)}),
+        Place::Parts(bytes, holes) => json!({"bytes": hex(bytes), "holes": holes}),
         Place::Gone(reason) => json!({"gone": reason}),
     }
 }

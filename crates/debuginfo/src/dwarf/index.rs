@@ -1,10 +1,12 @@
 //! Functions, global variables and types of all units, with their namespaces.
 
+use std::collections::HashMap;
+
 use gimli::{
     AttributeValue, DW_AT_byte_size, DW_AT_declaration, DW_AT_location, DW_TAG_base_type,
-    DW_TAG_class_type, DW_TAG_enumeration_type, DW_TAG_lexical_block, DW_TAG_module,
-    DW_TAG_namespace, DW_TAG_structure_type, DW_TAG_subprogram, DW_TAG_typedef,
-    DW_TAG_union_type, DW_TAG_variable,
+    DW_TAG_class_type, DW_TAG_enumeration_type, DW_TAG_lexical_block, DW_TAG_member, DW_TAG_module,
+    DW_TAG_namespace, DW_TAG_structure_type, DW_TAG_subprogram, DW_TAG_typedef, DW_TAG_union_type,
+    DW_TAG_variable,
 };
 
 use super::{DwarfInfo, Entry, Unit};
@@ -16,6 +18,9 @@ pub(crate) struct Place {
     pub(crate) size: Option<u64>,
     pub(crate) type_id: Option<u64>,
 }
+
+/// Names with their namespaces, of declarations that a definition elsewhere completes.
+type Declared = HashMap<gimli::UnitOffset, String>;
 
 /// What was found.
 #[derive(Default)]
@@ -46,6 +51,7 @@ impl Index {
         let mut entry = Entry::default();
         // Names of the namespaces and types around the entry, with their depth.
         let mut around: Vec<(isize, String)> = Vec::new();
+        let mut declared = Declared::new();
         while !entries.is_empty() && *left > 0 {
             *left = left.saturating_sub(1);
             match entries.read_entry(&mut entry) {
@@ -57,7 +63,7 @@ impl Index {
             while around.last().is_some_and(|(outer, _)| *outer >= depth) {
                 around.pop();
             }
-            self.add(info, unit, &entry, &mut around);
+            self.add(info, unit, &entry, &mut around, &mut declared);
         }
     }
 
@@ -67,6 +73,7 @@ impl Index {
         unit: &Unit,
         entry: &Entry,
         around: &mut Vec<(isize, String)>,
+        declared: &mut Declared,
     ) {
         let tag = entry.tag();
         let own = || info.text(unit, entry, gimli::DW_AT_name);
@@ -75,7 +82,9 @@ impl Index {
                 let name = own().unwrap_or_else(|| "(anonymous namespace)".to_owned());
                 around.push((entry.depth(), name));
             }
-            DW_TAG_structure_type | DW_TAG_class_type | DW_TAG_union_type
+            DW_TAG_structure_type
+            | DW_TAG_class_type
+            | DW_TAG_union_type
             | DW_TAG_enumeration_type => {
                 let name = own();
                 if let Some(name) = &name {
@@ -94,7 +103,11 @@ impl Index {
             }
             // Variables of functions that have one place are static ones.
             DW_TAG_lexical_block => {}
-            DW_TAG_variable => self.add_variable(info, unit, entry, around),
+            DW_TAG_variable => self.add_variable(info, unit, entry, around, declared),
+            // A static member's declaration, until DWARF 4.
+            DW_TAG_member if entry.attr_value(DW_AT_declaration).is_some() => {
+                self.add_variable(info, unit, entry, around, declared);
+            }
             _ => {}
         }
     }
@@ -130,8 +143,14 @@ impl Index {
         unit: &Unit,
         entry: &Entry,
         around: &[(isize, String)],
+        declared: &mut Declared,
     ) {
         let Some(AttributeValue::Exprloc(expression)) = entry.attr_value(DW_AT_location) else {
+            if entry.attr_value(DW_AT_declaration).is_some()
+                && let Some(name) = info.text(unit, entry, gimli::DW_AT_name)
+            {
+                declared.insert(entry.offset(), qualified(around, &name));
+            }
             return;
         };
         let mut operations = expression.operations(unit.encoding());
@@ -149,11 +168,15 @@ impl Index {
         let Some(rva) = address.filter(|a| *a != 0).and_then(|address| info.rva(address)) else {
             return;
         };
-        let Some(name) = info.name(unit, entry) else { return };
-        let type_id = info.type_id(unit, entry).or_else(|| {
-            info.origin(unit, entry, |unit, entry| info.type_id(unit, entry))
-        });
-        let name = qualified(around, &name);
+        let completed = match entry.attr_value(gimli::DW_AT_specification) {
+            Some(AttributeValue::UnitRef(offset)) => declared.get(&offset).cloned(),
+            _ => None,
+        };
+        let own = || info.name(unit, entry).map(|name| qualified(around, &name));
+        let Some(name) = completed.or_else(own) else { return };
+        let type_id = info
+            .type_id(unit, entry)
+            .or_else(|| info.origin(unit, entry, |unit, entry| info.type_id(unit, entry)));
         self.places.push(Place { name, rva, size: None, type_id: Some(type_id.unwrap_or(0)) });
     }
 }

@@ -11,6 +11,8 @@ use crate::{FrameState, Place};
 /// Operations of one expression; compilers emit some dozens.
 const MAX_OPERATIONS: u32 = 4_096;
 const MAX_PIECES: usize = 256;
+/// Callers that are asked for what they passed.
+const MAX_CALLERS: usize = 8;
 const MAX_VALUE_BYTES: u64 = 64 << 10;
 
 /// The frame that expressions are evaluated in.
@@ -117,8 +119,9 @@ impl At<'_> {
                     let of = self.value_type(unit, offset);
                     evaluation.resume_with_base_type(of).map_err(text)?
                 }
-                EvaluationResult::RequiresEntryValue(_) => {
-                    return Err("only known when the function was entered".to_owned());
+                EvaluationResult::RequiresEntryValue(entry) => {
+                    let value = self.entry_value(unit, &entry, depth)?;
+                    evaluation.resume_with_entry_value(Value::Generic(value)).map_err(text)?
                 }
                 EvaluationResult::RequiresTls(_) => {
                     return Err("a variable of the thread's own".to_owned());
@@ -132,17 +135,51 @@ impl At<'_> {
 
     fn frame_base(&self, depth: usize) -> Result<u64, String> {
         let missing = || "the function's frame base is not known".to_owned();
-        if depth > 2 {
+        if depth > MAX_CALLERS.saturating_add(2) {
             return Err(missing());
         }
         let value = self.function.attr_value(DW_AT_frame_base).ok_or_else(missing)?;
-        let expression =
-            self.expression(self.unit, value).ok().flatten().ok_or_else(missing)?;
+        let expression = self.expression(self.unit, value).ok().flatten().ok_or_else(missing)?;
         let pieces = self.pieces(self.unit, expression, depth.saturating_add(1))?;
         match pieces.first().map(|piece| &piece.location) {
             Some(Location::Address { address }) => Ok(*address),
             Some(Location::Register { register }) => self.register(*register),
             Some(Location::Value { value }) => value.to_u64(u64::MAX).map_err(|_| missing()),
+            _ => Err(missing()),
+        }
+    }
+
+    /// What a register held when the function was entered: where the caller's call site tells what
+    /// it passed, that is computed in the caller's frame (DWARF 5, section 3.4.2).
+    fn entry_value(
+        &self,
+        unit: &Unit,
+        expression: &Expression<Reader>,
+        depth: usize,
+    ) -> Result<u64, String> {
+        let missing = || "only known when the function was entered".to_owned();
+        if depth >= MAX_CALLERS {
+            return Err(missing());
+        }
+        let mut operations = expression.clone().operations(unit.encoding());
+        let Ok(Some(gimli::Operation::Register { register })) = operations.next() else {
+            return Err(missing());
+        };
+        let caller = self.frame.caller().ok_or_else(missing)?;
+        let returns = self.info.image_base.checked_add(caller.return_rva).ok_or_else(missing)?;
+        let site = self.info.call_site(returns, register).ok_or_else(missing)?;
+        let at = At {
+            info: self.info,
+            unit: site.unit,
+            function: &site.function,
+            address: returns.wrapping_sub(1),
+            frame: &*caller.frame,
+        };
+        let pieces = at.pieces(site.unit, site.value, depth.saturating_add(1))?;
+        match pieces.first().map(|piece| &piece.location) {
+            Some(Location::Value { value }) => value.to_u64(u64::MAX).map_err(|_| missing()),
+            Some(Location::Address { address }) => Ok(*address),
+            Some(Location::Register { register }) => at.register(*register),
             _ => Err(missing()),
         }
     }
@@ -192,20 +229,28 @@ impl At<'_> {
         }
         let size = size.unwrap_or(8).min(MAX_VALUE_BYTES);
         let mut bytes: Vec<u8> = Vec::new();
+        let mut holes: Vec<(usize, usize)> = Vec::new();
+        let mut reason = None;
         for piece in pieces {
             let piece_bytes = piece.size_in_bits.map_or(size, |bits| bits.div_ceil(8));
-            match self.piece(piece, piece_bytes.min(MAX_VALUE_BYTES)) {
+            let piece_bytes = piece_bytes.min(MAX_VALUE_BYTES);
+            match self.piece(piece, piece_bytes) {
                 Ok(part) => bytes.extend(part),
-                Err(reason) => return Place::Gone(reason),
+                Err(why) => {
+                    let hole = usize::try_from(piece_bytes).unwrap_or(0);
+                    holes.push((bytes.len(), hole));
+                    bytes.resize(bytes.len().saturating_add(hole), 0);
+                    reason = Some(why);
+                }
             }
             if bytes.len() as u64 > MAX_VALUE_BYTES {
                 return Place::Gone("more pieces than are read".to_owned());
             }
         }
-        if bytes.is_empty() {
-            return Place::Gone("optimized out here".to_owned());
+        if holes.len() == pieces.len() || bytes.is_empty() {
+            return Place::Gone(reason.unwrap_or_else(|| "optimized out here".to_owned()));
         }
-        Place::Bytes(bytes)
+        if holes.is_empty() { Place::Bytes(bytes) } else { Place::Parts(bytes, holes) }
     }
 
     fn piece(&self, piece: &Piece<Reader>, size: u64) -> Result<Vec<u8>, String> {
@@ -253,7 +298,9 @@ impl At<'_> {
                 let name = display(register, self.register_name(register).as_deref());
                 format!("{name}{offset:+#x}")
             }
-            Ok(Some(gimli::Operation::FrameOffset { offset })) => format!("frame{}", signed(offset)),
+            Ok(Some(gimli::Operation::FrameOffset { offset })) => {
+                format!("frame{}", signed(offset))
+            }
             Ok(Some(gimli::Operation::Address { .. } | gimli::Operation::AddressIndex { .. })) => {
                 "static".to_owned()
             }

@@ -93,10 +93,12 @@ impl DwarfInfo {
 
     /// Types by pattern.
     pub(crate) fn types_like(&self, pattern: &Pattern, max: usize) -> (Vec<TypeEntry>, bool) {
-        let mut found =
-            self.index().types.iter().filter(|(name, _, _)| pattern.matches(name)).map(
-                |(name, id, size)| TypeEntry { id: *id, name: name.clone(), size: *size },
-            );
+        let mut found = self
+            .index()
+            .types
+            .iter()
+            .filter(|(name, _, _)| pattern.matches(name))
+            .map(|(name, id, size)| TypeEntry { id: *id, name: name.clone(), size: *size });
         let list: Vec<TypeEntry> = found.by_ref().take(max).collect();
         (list, found.next().is_some())
     }

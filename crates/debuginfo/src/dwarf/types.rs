@@ -29,7 +29,9 @@ impl DwarfInfo {
         };
         match described.kind {
             Kind::Base => described.encoding = encoding_of(&entry),
-            Kind::Struct | Kind::Class | Kind::Union => self.add_fields(unit, &entry, &mut described),
+            Kind::Struct | Kind::Class | Kind::Union => {
+                self.add_fields(unit, &entry, &mut described)
+            }
             Kind::Enum => self.add_enumerators(unit, &entry, &mut described),
             Kind::Array => self.add_dimensions(unit, &entry, &mut described),
             _ => {}
@@ -78,7 +80,15 @@ impl DwarfInfo {
         }
         let inner = || self.type_name(self.type_id(unit, &entry), depth.saturating_add(1));
         match entry.tag() {
-            DW_TAG_pointer_type => format!("{}*", inner()),
+            DW_TAG_pointer_type => {
+                let target = self.type_id(unit, &entry).and_then(|id| self.type_entry(id));
+                match target {
+                    Some((unit, target)) if target.tag() == DW_TAG_subroutine_type => {
+                        self.function_name_of_type(unit, &target, depth)
+                    }
+                    _ => format!("{}*", inner()),
+                }
+            }
             DW_TAG_reference_type => format!("{}&", inner()),
             DW_TAG_rvalue_reference_type => format!("{}&&", inner()),
             DW_TAG_const_type => format!("const {}", inner()),
@@ -91,11 +101,24 @@ impl DwarfInfo {
                 };
                 format!("{}{}", inner(), counts.iter().map(text).collect::<String>())
             }
-            DW_TAG_subroutine_type => "<function>".to_owned(),
+            DW_TAG_subroutine_type => self.function_name_of_type(unit, &entry, depth),
             _ => self
                 .text(unit, &entry, gimli::DW_AT_name)
                 .unwrap_or_else(|| "<unnamed-tag>".to_owned()),
         }
+    }
+
+    /// `int (*)(char*, int)`.
+    fn function_name_of_type(&self, unit: &Unit, entry: &Entry, depth: usize) -> String {
+        let next = depth.saturating_add(1);
+        let mut list: Vec<String> = Vec::new();
+        self.for_each_child(unit, entry, |child| {
+            if child.tag() == gimli::DW_TAG_formal_parameter && list.len() < 64 {
+                list.push(self.type_name(self.type_id(unit, child), next));
+            }
+        });
+        let result = self.type_name(self.type_id(unit, entry), next);
+        format!("{result} (*)({})", list.join(", "))
     }
 
     fn size_of(&self, id: Option<u64>, depth: usize) -> Option<u64> {
@@ -116,8 +139,12 @@ impl DwarfInfo {
                 let counts = self.counts(unit, &entry);
                 counts.iter().try_fold(inner()?, |size, count| size.checked_mul((*count)?))
             }
-            DW_TAG_typedef | DW_TAG_const_type | DW_TAG_volatile_type | DW_TAG_restrict_type
-            | DW_TAG_atomic_type | DW_TAG_enumeration_type => inner(),
+            DW_TAG_typedef
+            | DW_TAG_const_type
+            | DW_TAG_volatile_type
+            | DW_TAG_restrict_type
+            | DW_TAG_atomic_type
+            | DW_TAG_enumeration_type => inner(),
             _ => None,
         }
     }
@@ -174,7 +201,7 @@ impl DwarfInfo {
     fn field(&self, unit: &Unit, entry: &Entry, is_base: bool) -> Field {
         let number = |name| entry.attr_value(name).and_then(|value| value.udata_value());
         let of = self.type_ref(self.type_id(unit, entry));
-        let mut offset = number(DW_AT_data_member_location).unwrap_or(0);
+        let mut offset = member_offset(unit, entry).unwrap_or(0);
         let bit_size = number(DW_AT_bit_size);
         let storage = number(DW_AT_byte_size).or(of.size).unwrap_or(4).max(1);
         let mut bit_offset = None;
@@ -226,6 +253,18 @@ impl DwarfInfo {
         let counts = self.counts(unit, entry);
         described.count = counts.iter().try_fold(1_u64, |all, count| all.checked_mul((*count)?));
     }
+}
+
+/// A number, or until DWARF 2 an expression that adds one.
+fn member_offset(unit: &Unit, entry: &Entry) -> Option<u64> {
+    let value = entry.attr_value(DW_AT_data_member_location)?;
+    if let AttributeValue::Exprloc(expression) = &value {
+        return match expression.clone().operations(unit.encoding()).next() {
+            Ok(Some(gimli::Operation::PlusConstant { value })) => Some(value),
+            _ => None,
+        };
+    }
+    value.udata_value()
 }
 
 fn kind_of(entry: &Entry) -> Option<Kind> {

@@ -1,12 +1,13 @@
 //! The functions that run at an address, and their variables.
 
 use gimli::{
-    DW_TAG_formal_parameter, DW_TAG_inlined_subroutine, DW_TAG_lexical_block, DW_TAG_subprogram,
-    DW_TAG_variable,
+    AttributeValue, DW_TAG_GNU_call_site, DW_TAG_GNU_call_site_parameter, DW_TAG_call_site,
+    DW_TAG_call_site_parameter, DW_TAG_formal_parameter, DW_TAG_inlined_subroutine,
+    DW_TAG_lexical_block, DW_TAG_subprogram, DW_TAG_variable,
 };
 
 use super::location::At;
-use super::{DwarfInfo, Entry, Unit};
+use super::{DwarfInfo, Entry, Reader, Unit};
 use crate::{FrameState, Scope, Variable};
 
 /// Nesting of scopes that is followed.
@@ -14,6 +15,15 @@ const MAX_DEPTH: isize = 512;
 /// Entries of one function that are looked at.
 const MAX_ENTRIES: usize = 1 << 20;
 const MAX_VARIABLES: usize = 4_096;
+
+/// What a call passed in a register.
+pub(super) struct CallSite<'a> {
+    pub(super) unit: &'a Unit,
+    /// The calling function.
+    pub(super) function: Entry,
+    /// Computes the value in the calling function's frame.
+    pub(super) value: gimli::Expression<Reader>,
+}
 
 /// A function or inline part that holds an address, outermost first.
 struct Found<'a> {
@@ -29,13 +39,7 @@ impl DwarfInfo {
         let Some(address) = self.image_base.checked_add(rva) else { return Vec::new() };
         let found = self.scopes(address);
         let Some(function) = found.first() else { return Vec::new() };
-        let at = At {
-            info: self,
-            unit: function.unit,
-            function: &function.entry,
-            address,
-            frame,
-        };
+        let at = At { info: self, unit: function.unit, function: &function.entry, address, frame };
         let mut scopes: Vec<Scope> = found.iter().map(|one| self.scope(one, &at)).collect();
         scopes.reverse();
         scopes
@@ -116,6 +120,68 @@ impl DwarfInfo {
         Some(found)
     }
 
+    /// What the call that returns to `returns` passed in a register.
+    pub(super) fn call_site(
+        &self,
+        returns: u64,
+        register: gimli::Register,
+    ) -> Option<CallSite<'_>> {
+        let inside = returns.checked_sub(1)?;
+        self.units_at(inside).into_iter().find_map(|unit| {
+            let offset = self.function_at(unit, inside)?;
+            self.call_site_in(unit, offset, returns, register)
+        })
+    }
+
+    fn call_site_in<'a>(
+        &'a self,
+        unit: &'a Unit,
+        offset: gimli::UnitOffset,
+        returns: u64,
+        register: gimli::Register,
+    ) -> Option<CallSite<'a>> {
+        let function = unit.entry(offset).ok()?;
+        let mut entries = unit.entries_raw(Some(offset)).ok()?;
+        let mut entry = Entry::default();
+        // Depth of the call site whose parameters are looked at.
+        let mut site: Option<isize> = None;
+        let mut left = MAX_ENTRIES;
+        while !entries.is_empty() && left > 0 {
+            left = left.saturating_sub(1);
+            if !entries.read_entry(&mut entry).ok()? {
+                continue;
+            }
+            let depth = entry.depth();
+            if depth <= 0 && left < MAX_ENTRIES.saturating_sub(1) {
+                return None;
+            }
+            if site.is_some_and(|outer| depth <= outer) {
+                return None;
+            }
+            match entry.tag() {
+                DW_TAG_call_site | DW_TAG_GNU_call_site => {
+                    if self.return_address(unit, &entry) == Some(returns) {
+                        site = Some(depth);
+                    }
+                }
+                DW_TAG_call_site_parameter | DW_TAG_GNU_call_site_parameter if site.is_some() => {
+                    if let Some(value) = passed_in(unit, &entry, register) {
+                        return Some(CallSite { unit, function, value });
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn return_address(&self, unit: &Unit, entry: &Entry) -> Option<u64> {
+        let value = entry
+            .attr_value(gimli::DW_AT_call_return_pc)
+            .or_else(|| entry.attr_value(gimli::DW_AT_low_pc))?;
+        self.dwarf.attr_address(unit, value).ok()?
+    }
+
     /// The function of a unit that holds an address.
     fn function_at(&self, unit: &Unit, address: u64) -> Option<gimli::UnitOffset> {
         let mut entries = unit.entries_raw(None).ok()?;
@@ -140,8 +206,11 @@ impl DwarfInfo {
 
     fn scope(&self, found: &Found<'_>, at: &At<'_>) -> Scope {
         let (unit, entry) = (found.unit, &found.entry);
-        let mut variables: Vec<Variable> =
-            found.variables.iter().filter_map(|variable| self.variable(unit, variable, at)).collect();
+        let mut variables: Vec<Variable> = found
+            .variables
+            .iter()
+            .filter_map(|variable| self.variable(unit, variable, at))
+            .collect();
         // Parameters stand first in functions; inline parts may mix them.
         variables.sort_by_key(|variable| !variable.is_parameter);
         Scope {
@@ -166,5 +235,28 @@ impl DwarfInfo {
             place,
             whereabouts,
         })
+    }
+}
+
+/// The value of a call's parameter, if it was passed in `register`.
+fn passed_in(
+    unit: &Unit,
+    entry: &Entry,
+    register: gimli::Register,
+) -> Option<gimli::Expression<Reader>> {
+    let Some(AttributeValue::Exprloc(place)) = entry.attr_value(gimli::DW_AT_location) else {
+        return None;
+    };
+    let mut operations = place.operations(unit.encoding());
+    let is_it = matches!(
+        operations.next(),
+        Ok(Some(gimli::Operation::Register { register: found })) if found == register
+    );
+    let value = entry
+        .attr_value(gimli::DW_AT_call_value)
+        .or_else(|| entry.attr_value(gimli::DW_AT_GNU_call_site_value))?;
+    match value {
+        AttributeValue::Exprloc(value) if is_it => Some(value),
+        _ => None,
     }
 }

@@ -11,6 +11,7 @@ from lastwords.debug.problem import Problem
 from lastwords.debug.registry import command
 from lastwords.debug.syntax import split_options, split_word
 from lastwords.debug.variables import (
+    Holes,
     describe,
     element_lines,
     field_lines,
@@ -105,12 +106,22 @@ def display_type(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
         return
     address, field = _address_and_field(debugger, rest)
     place = _variable(debugger, name) if address is None else None
+    holes: Holes = ()
     if place is not None:
-        module, described, address, data = place
+        module, described, address, data, holes = place
     else:
         module, described = _type_named(debugger, name)
         data = None
-    yield from _show(debugger, module, described, address=address, data=data, depth=depth, wanted=field)
+    yield from _show(
+        debugger,
+        module,
+        described,
+        address=address,
+        data=data,
+        depth=depth,
+        wanted=field,
+        holes=holes,
+    )
 
 
 def _depth(arguments: str) -> tuple[int, str]:
@@ -145,6 +156,7 @@ def _show(  # noqa: PLR0913
     data: bytes | None,
     depth: int,
     wanted: str,
+    holes: Holes = (),
 ) -> Iterable[str]:
     behind = resolve(debugger, module, described["id"]) or described
     if address is not None and behind["kind"] == "pointer" and behind["target"] is not None:
@@ -161,7 +173,14 @@ def _show(  # noqa: PLR0913
         if address is not None:
             yield f"{behind['name']} @ 0x{debugger.target.address(address)}"
         yield from field_lines(
-            debugger, module, behind, address=address, data=data, depth=depth, wanted=wanted
+            debugger,
+            module,
+            behind,
+            address=address,
+            data=data,
+            depth=depth,
+            wanted=wanted,
+            holes=holes,
         )
         if address is None and data is None and behind["size"] is not None:
             yield f"   (size {behind['size']:#x})"
@@ -188,7 +207,7 @@ def _plain(
 
 def _variable(
     debugger: Debugger, name: str
-) -> tuple[int, dict[str, Any], int | None, bytes | None] | None:
+) -> tuple[int, dict[str, Any], int | None, bytes | None, Holes] | None:
     """A variable of the frame, or a global one; fields behind `.` and `->` too."""
     head, *fields = re.split(r"\.|->", name)
     found = None
@@ -207,7 +226,8 @@ def _variable(
     for field in fields:
         module, type_id, address, data = _field(debugger, module, type_id, address, data, field)
     described = describe(debugger, module, type_id)
-    return None if described is None else (module, described, address, data)
+    holes = found.holes if found is not None and not fields else ()
+    return None if described is None else (module, described, address, data, holes)
 
 
 def _global(debugger: Debugger, name: str) -> tuple[int, int, int | None, bytes | None] | None:
