@@ -47,7 +47,7 @@ def analyze_dump(path: str, options: bytes) -> bytes:
 
 @final
 class Session:
-    """A dump that is open, to be asked many times. Requests of several threads wait for each other."""
+    """A dump that is open, to be asked many times; requests of several threads take turns."""
 
     def __new__(cls, path: str, options: bytes) -> Session:
         """Open a minidump file.

@@ -47,7 +47,7 @@ fn functions_types_and_variables_are_those_of_the_program() {
     let main = info.names_equal("main")[0];
     assert_eq!(main.kind, NameKind::Function);
     let (names, _) = info.names_like("google_breakpad::*", 100);
-    assert!(names.iter().any(|name| name.name == "google_breakpad::C::member"), "{names:?}");
+    assert!(names.iter().any(|name| name.name == "google_breakpad::C::set_member"), "{names:?}");
     let (types, _) = info.types_like("google_breakpad::C", 10);
     let class = info.describe(types[0].id).unwrap();
     assert_eq!(class.kind, Kind::Class);

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from lastwords.analyze import DumpSession
-from lastwords.errors import LastwordsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +39,8 @@ In the prompt, .help lists the commands. Exit status: 0 done, 2 usage, 3 the fil
     envvar="_NT_SYMBOL_PATH",
     default="",
     metavar="PATH",
-    help="Symbol path: files and folders with ; between, also as srv*FOLDER*URL (URLs are not asked). Default: _NT_SYMBOL_PATH.",
+    help="Symbol path: files and folders with ; between, also as srv*FOLDER*URL (URLs are not "
+    "asked). Default: _NT_SYMBOL_PATH.",
 )
 @click.option(
     "-srcpath",
@@ -52,7 +52,13 @@ In the prompt, .help lists the commands. Exit status: 0 done, 2 usage, 3 the fil
     help="Source path: folders with ; between. Default: _NT_SOURCE_PATH.",
 )
 @click.option("-c", "commands", default="", metavar='"CMD;CMD"', help="Run these commands first.")
-@click.option("-lines", "--lines/--no-lines", "are_lines_shown", default=True, help="Show source files and lines in stacks.")
+@click.option(
+    "-lines",
+    "--lines/--no-lines",
+    "are_lines_shown",
+    default=True,
+    help="Show source files and lines in stacks.",
+)
 @click.option(
     "--no-local-modules",
     is_flag=True,
@@ -76,7 +82,9 @@ def command(  # noqa: PLR0913  (one parameter per option)
     from lastwords.debug.banner import banner_lines  # noqa: PLC0415
     from lastwords.debug.symbol_path import local_paths  # noqa: PLC0415
 
-    session = DumpSession(file, symbols=local_paths(symbol_path), local_modules=not no_local_modules)
+    session = DumpSession(
+        file, symbols=local_paths(symbol_path), local_modules=not no_local_modules
+    )
     debugger = Debugger(session, _write, symbol_path=symbol_path, source_path=source_path)
     debugger.local_modules = not no_local_modules
     debugger.are_lines_shown = are_lines_shown
@@ -148,6 +156,3 @@ def _history_file() -> Path | None:
     except OSError:
         return None
     return folder / "debug_history"
-
-
-_ = LastwordsError

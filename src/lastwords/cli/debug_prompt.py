@@ -21,7 +21,9 @@ __all__ = ["reader", "words_for"]
 _MAX_WORDS = 50
 
 
-def words_for(debugger: Debugger, text: str) -> Iterable[tuple[str, int]]:
+def words_for(  # noqa: C901  (a case for each kind of word)
+    debugger: Debugger, text: str
+) -> Iterable[tuple[str, int]]:
     """Completions of a line, each with the number of characters that it replaces."""
     start = max(text.rfind(";") + 1, 0)
     piece = text[start:].lstrip()

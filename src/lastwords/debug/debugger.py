@@ -155,7 +155,9 @@ class Debugger:
             Problem: There is no such thread.
         """
         if not 0 <= index < len(self.target.threads):
-            raise Problem(f"Illegal thread error: there are threads 0 to {len(self.target.threads) - 1}")
+            raise Problem(
+                f"Illegal thread error: there are threads 0 to {len(self.target.threads) - 1}"
+            )
         self.thread = index
         self.frame_number = None
         self.is_exception_context = False

@@ -25,7 +25,8 @@ _TOKEN = re.compile(
         (?P<quoted>@!"[^"]*")
       | (?P<number>0n[0-9]+|0y[01]+|0t[0-7]+|0x[0-9a-fA-F`]+|[0-9a-fA-F][0-9a-fA-F`]*h?)
             (?![\w!:.$<~])
-      | (?P<name>@{0,2}\$?[A-Za-z_?][\w$?]*(?:![^\s()+\-*/&|^,\[\]]+(?:<[^>]*>+[^\s()+\-*/&|^,\[\]]*)?)?
+      | (?P<name>@{0,2}\$?[A-Za-z_?][\w$?]*
+                 (?:![^\s()+\-*/&|^,\[\]]+(?:<[^>]*>+[^\s()+\-*/&|^,\[\]]*)?)?
             |@{1,2}\$?\w+|\$\w+)
       | (?P<sign><<|>>|==|!=|<=|>=|&&|\|\||[-+*/%&|^()~<>\[\]])
     )""",
@@ -48,7 +49,9 @@ _UNARY = {"-", "+", "~", "not", "poi", "hi", "low", *_READERS}
 class Values(Protocol):
     """Where names and memory of an expression come from."""
 
-    pointer_bytes: int
+    @property
+    def pointer_bytes(self) -> int:
+        """Bytes of an address."""
 
     def register(self, name: str) -> int | None:
         """A register or pseudo-register; `None` for what is none."""

@@ -47,7 +47,14 @@ _PARTS_32 = {
     **{name: (f"e{name}", 2) for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")},
     **{f"{name}l": (f"e{name}x", 1) for name in "abcd"},
 }
-_ALIASES = {"eflags": "efl", "rflags": "efl", "psr": "cpsr", "x29": "fp", "x30": "lr", "iopl": "efl"}
+_ALIASES = {
+    "eflags": "efl",
+    "rflags": "efl",
+    "psr": "cpsr",
+    "x29": "fp",
+    "x30": "lr",
+    "iopl": "efl",
+}
 
 
 def register_value(debugger: Debugger, name: str) -> int | None:
@@ -67,7 +74,7 @@ def register_value(debugger: Debugger, name: str) -> int | None:
     return None
 
 
-def _pseudo(debugger: Debugger, name: str) -> int | None:  # noqa: PLR0911, C901 (a table)
+def _pseudo(debugger: Debugger, name: str) -> int | None:  # noqa: PLR0911, PLR0912, C901  (a table)
     target = debugger.target
     frame = debugger.frame() if target.threads else None
     if name in {"ip", "exip", "scopeip", "eventip"}:
@@ -94,7 +101,9 @@ def _pseudo(debugger: Debugger, name: str) -> int | None:  # noqa: PLR0911, C901
     if name == "exentry":
         return target.modules[0].base if target.modules else None
     if name in {"retreg", "retreg64"} and frame:
-        return next((frame.registers[r] for r in ("rax", "eax", "x0", "r0") if r in frame.registers), None)
+        return next(
+            (frame.registers[r] for r in ("rax", "eax", "x0", "r0") if r in frame.registers), None
+        )
     if name == "peb":
         teb = debugger.current_thread().teb
         offset = 0x60 if target.pointer_bytes == 8 else 0x30
@@ -105,7 +114,7 @@ def _pseudo(debugger: Debugger, name: str) -> int | None:  # noqa: PLR0911, C901
 def register_lines(debugger: Debugger, frame: Frame) -> Iterable[str]:
     """All registers of a frame, laid out as cdb does; `????` for what is not known there."""
     registers = frame.registers
-    if "pc" in registers and "x0" in registers or "lr" in registers and "fp" in registers:
+    if "pc" in registers and "rip" not in registers:
         yield from _arm64_lines(registers)
     elif debugger.target.pointer_bytes == 8:
         yield from _x64_lines(registers)
@@ -146,7 +155,8 @@ def _arm64_lines(registers: dict[str, int]) -> Iterable[str]:
     psr = registers.get("cpsr")
     if psr is not None:
         bits = "".join(
-            letter if psr >> bit & 1 else "-" for bit, letter in zip((31, 30, 29, 28), "NZCV", strict=True)
+            letter if psr >> bit & 1 else "-"
+            for bit, letter in zip((31, 30, 29, 28), "NZCV", strict=True)
         )
         line += f" psr={psr:08x} {bits} EL{psr >> 2 & 3}"
     yield line

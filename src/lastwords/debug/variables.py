@@ -141,7 +141,7 @@ def _at(debugger: Debugger, module: int, described: dict[str, Any], address: int
     return value_of(debugger, module, described, data, address)
 
 
-def value_of(
+def value_of(  # noqa: PLR0911  (one for each kind)
     debugger: Debugger,
     module: int,
     described: dict[str, Any],
@@ -204,9 +204,7 @@ def _extended(data: bytes) -> float:
     return -value if top & 0x8000 else value
 
 
-def _pointer_text(
-    debugger: Debugger, module: int, described: dict[str, Any], data: bytes
-) -> str:
+def _pointer_text(debugger: Debugger, module: int, described: dict[str, Any], data: bytes) -> str:
     value = int.from_bytes(data[: debugger.pointer_bytes], "little")
     text = f"0x{debugger.target.address(value)}"
     target = described["target"]
@@ -262,7 +260,13 @@ def _array_text(
         return name
     count = min(len(data) // element["size"], _MAX_ELEMENTS)
     texts = [
-        value_of(debugger, module, element, data[i * element["size"] : (i + 1) * element["size"]], address)
+        value_of(
+            debugger,
+            module,
+            element,
+            data[i * element["size"] : (i + 1) * element["size"]],
+            address,
+        )
         for i in range(min(count, 8))
     ]
     more = ", ..." if len(data) // element["size"] > len(texts) else ""
@@ -323,7 +327,7 @@ def _holes_within(holes: Holes, offset: int, size: int) -> Holes:
     )
 
 
-def element_lines(
+def element_lines(  # noqa: PLR0913  (a type, where it is, and how deep)
     debugger: Debugger,
     module: int,
     described: dict[str, Any],
@@ -335,7 +339,11 @@ def element_lines(
 ) -> Iterable[str]:
     """An array's elements, where they are structures."""
     element = resolve(debugger, module, (described["target"] or {}).get("id"))
-    if element is None or not element["size"] or element["kind"] not in {"struct", "class", "union"}:
+    if (
+        element is None
+        or not element["size"]
+        or element["kind"] not in {"struct", "class", "union"}
+    ):
         return
     indent = "   " * (level + 1)
     count = described["count"] or 0
@@ -364,7 +372,7 @@ def _piece(
     return debugger.target.read(place, size), place
 
 
-def _field_text(  # noqa: PLR0913, PLR0911
+def _field_text(  # noqa: PLR0913, PLR0911, PLR0917
     debugger: Debugger,
     module: int,
     field: dict[str, Any],

@@ -35,7 +35,7 @@ class Values:
         }.get(name)
 
     def read_number(self, address: int, size: int | None = None) -> int | None:
-        return {0x1000: 0x2000, 0x2000: 0x1122334455667788}.get(address, None) if size else None
+        return {0x1000: 0x2000, 0x2000: 0x1122334455667788}.get(address) if size else None
 
 
 @pytest.mark.parametrize(

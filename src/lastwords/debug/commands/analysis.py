@@ -110,9 +110,14 @@ def _key_values(debugger: Debugger, document: dict[str, Any]) -> Iterable[str]:
     ]
     python = document.get("python")
     if python:
-        pairs += [("Python.Version", python.get("version")), ("Python.Exception", python.get("exception"))]
+        pairs += [
+            ("Python.Version", python.get("version")),
+            ("Python.Exception", python.get("exception")),
+        ]
     metadata = (document.get("lastwords") or {}).get("metadata") or {}
-    pairs += [(f"Lastwords.{key}", metadata.get(key)) for key in ("product", "version", "mechanism")]
+    pairs += [
+        (f"Lastwords.{key}", metadata.get(key)) for key in ("product", "version", "mechanism")
+    ]
     for key, value in pairs:
         if value and not isinstance(value, dict | list):
             yield f"    Key  : {key}"
@@ -124,7 +129,8 @@ def _error_code(debugger: Debugger) -> Iterable[str]:
     record = debugger.target.exception
     if record is None:
         return
-    yield f"ERROR_CODE: ({'NTSTATUS' if debugger.target.is_windows else 'signal'}) {record['code']:#x} - {event_text(debugger)}"
+    kind = "NTSTATUS" if debugger.target.is_windows else "signal"
+    yield f"ERROR_CODE: ({kind}) {record['code']:#x} - {event_text(debugger)}"
     yield ""
     yield f"EXCEPTION_CODE_STR:  {record['code']:x}"
     yield ""
@@ -169,18 +175,26 @@ def _findings(document: dict[str, Any]) -> Iterable[str]:
         lines.append(f"Assertion failed: {crash['assertion']}")
     overflow = crash.get("stack_overflow")
     if overflow:
-        lines.append(f"Stack overflow of thread {overflow.get('thread')}: {overflow.get('stack_bytes')} bytes in use")
+        lines.append(
+            f"Stack overflow of thread {overflow.get('thread')}: "
+            f"{overflow.get('stack_bytes')} bytes in use"
+        )
     cpp = crash.get("cpp_exception")
     if cpp:
-        lines.append(f"Uncaught C++ exception {cpp.get('type')}: {cpp.get('what') or ''}".rstrip(": "))
-    for flip in crash.get("possible_bit_flips") or []:
-        lines.append(f"Perhaps a flipped bit: {flip.get('address')}")
-    for one in crash.get("memory_accesses") or []:
-        lines.append(f"Memory access: {one.get('address')} ({one.get('size')} bytes)")
+        lines.append(
+            f"Uncaught C++ exception {cpp.get('type')}: {cpp.get('what') or ''}".rstrip(": ")
+        )
+    flips = crash.get("possible_bit_flips") or []
+    lines += [f"Perhaps a flipped bit: {flip.get('address')}" for flip in flips]
+    accesses = crash.get("memory_accesses") or []
+    lines += [f"Memory access: {a.get('address')} ({a.get('size')} bytes)" for a in accesses]
     python = document.get("python") or {}
     if python:
         holder = python.get("gil_holder_thread")
-        lines.append(f"Python {python.get('version')}: {python.get('threads')} threads; GIL: " + (f"thread {holder}" if holder is not None else "nobody known"))
+        lines.append(
+            f"Python {python.get('version')}: {python.get('threads')} threads; GIL: "
+            + (f"thread {holder}" if holder is not None else "nobody known")
+        )
     errors = document.get("soft_errors") or []
     lines += [f"Not had: {e.get('where')}: {e.get('message')}" for e in errors[:_MAX_ERRORS]]
     if lines:

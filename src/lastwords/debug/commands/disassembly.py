@@ -60,7 +60,9 @@ def _listing(debugger: Debugger, start: int, found: list[dict[str, Any]]) -> Ite
         if debugger.target.about["cpu"] not in {"x86", "amd64", "arm64"}:
             raise Problem(f"Instructions of {debugger.target.about['cpu']} are not supported")
         raise missing(
-            "memory", f"code at {name or debugger.target.address(start)}; the module's file in .sympath would do too"
+            "memory",
+            f"code at {name or debugger.target.address(start)}; "
+            "the module's file in .sympath would do too",
         )
     function: str | None = None
     for one in found:
@@ -88,10 +90,7 @@ def unassemble_function(debugger: Debugger, _: str, arguments: str) -> Iterable[
             f"No code found at {debugger.target.address(address)}: no function is known there"
         )
     found = instruction_at(debugger, start, _MAX_COUNT)
-    if end is not None:
-        found = [one for one in found if one["address"] < end]
-    else:
-        found = _until_end(found)
+    found = _until_end(found) if end is None else [one for one in found if one["address"] < end]
     yield from _listing(debugger, start, found)
     if len(found) == _MAX_COUNT:
         yield f"({_MAX_COUNT} instructions are shown)"
@@ -132,7 +131,9 @@ def _until_end(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 )
 def unassemble_before(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     """Instructions before an address."""
-    address, count, _end = _range(debugger, arguments) if arguments else (debugger.frame().ip, 8, None)
+    address, count, _end = (
+        _range(debugger, arguments) if arguments else (debugger.frame().ip, 8, None)
+    )
     found = _before(debugger, address, count)
     if not found:
         raise missing("memory", f"code before {debugger.target.address(address)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import struct
 from typing import TYPE_CHECKING
@@ -158,12 +158,12 @@ def dump_text(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
     start, count = _range(debugger, arguments, size, _MAX_TEXT, name)
     text, used, is_known = _text(debugger, start, count, size)
     if not is_known:
-        yield f"{debugger.target.address(start)}  \"????????\""
+        yield f'{debugger.target.address(start)}  "????????"'
         yield str(missing("memory"))
         return
     width = 32
     for at in range(0, max(len(text), 1), width):
-        yield f"{debugger.target.address(start + at * size)}  \"{text[at : at + width]}\""
+        yield f'{debugger.target.address(start + at * size)}  "{text[at : at + width]}"'
     debugger.last_dump = (name, start + used)
 
 
@@ -198,7 +198,7 @@ def dump_counted(debugger: Debugger, name: str, arguments: str) -> Iterable[str]
     if text is None:
         raise missing("memory")
     pointer = debugger.target.read_number(start + debugger.pointer_bytes)
-    yield f"{debugger.target.address(pointer)}  \"{text}\""
+    yield f'{debugger.target.address(pointer)}  "{text}"'
 
 
 def counted_string(debugger: Debugger, address: int, *, is_wide: bool) -> str | None:
@@ -269,7 +269,11 @@ def search(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
         size = end - start + 1
     pattern = _pattern(debugger, kind, rest)
     answer = debugger.target.session.ask(
-        "search", address=start, size=min(size, (1 << 64) - 1 - start), pattern=pattern.hex(), max=1024
+        "search",
+        address=start,
+        size=min(size, (1 << 64) - 1 - start),
+        pattern=pattern.hex(),
+        max=1024,
     )
     for hit in answer["hits"]:
         known = _Bytes(debugger, hit, 16)
@@ -296,7 +300,7 @@ def _pattern(debugger: Debugger, kind: str, text: str) -> bytes:
             raise Problem(f"Range error: {value:#x} has more than {size} bytes")
         data += value.to_bytes(size, "little")
     if not data:
-        raise Problem("What to search for is missing: s -a @rsp L?1000 \"text\"")
+        raise Problem('What to search for is missing: s -a @rsp L?1000 "text"')
     return data
 
 
@@ -316,7 +320,8 @@ def evaluate_command(debugger: Debugger, _: str, arguments: str) -> Iterable[str
         raise Problem("C++ expressions are not supported; dt shows variables: dt node")
     value = evaluate(arguments, debugger)
     number = signed(value, 8)
-    yield f"Evaluate expression: {number} = {debugger.target.address(value) if debugger.pointer_bytes == 4 and value < 1 << 32 else _wide(value)}"
+    is_narrow = debugger.pointer_bytes == 4 and value < 1 << 32
+    yield f"Evaluate expression: {number} = {f'{value:08x}' if is_narrow else _wide(value)}"
 
 
 def _wide(value: int) -> str:
@@ -354,10 +359,10 @@ def formats(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
 def _time(value: int) -> str:
     try:
         if value < 1 << 32:
-            moment = datetime.datetime.fromtimestamp(value, tz=datetime.timezone.utc)
+            moment = dt.datetime.fromtimestamp(value, tz=dt.timezone.utc)
         else:
-            start = datetime.datetime(1601, 1, 1, tzinfo=datetime.timezone.utc)
-            moment = start + datetime.timedelta(microseconds=value // 10)
+            start = dt.datetime(1601, 1, 1, tzinfo=dt.timezone.utc)
+            moment = start + dt.timedelta(microseconds=value // 10)
     except (OverflowError, ValueError, OSError):
         return "***** Invalid"
     return f"{moment:%a %b %d %H:%M:%S %Y} UTC"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lastwords.debug.problem import Problem
 from lastwords.debug.registry import COMMANDS, command, near
-from lastwords.debug.syntax import split_options, split_word
+from lastwords.debug.syntax import split_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +37,9 @@ def show_help(_: Debugger, __: str, arguments: str) -> Iterable[str]:
         found = COMMANDS.get(word) or COMMANDS.get(f".{word}") or COMMANDS.get(f"!{word}")
         if found is None:
             names = ", ".join(near(word))
-            raise Problem(f"There is no command '{word}'." + (f" Near it: {names}" if names else ""))
+            raise Problem(
+                f"There is no command '{word}'." + (f" Near it: {names}" if names else "")
+            )
         yield f"{', '.join(found.names)} {found.usage}".rstrip()
         yield f"    {found.summary}"
         yield f"    Example: {found.example}"
@@ -55,7 +58,7 @@ def show_help(_: Debugger, __: str, arguments: str) -> Iterable[str]:
         yield f"  {names} {entry.usage}".rstrip()
         yield f"      {entry.summary}  Example: {entry.example}"
     yield ""
-    yield "Several commands stand on one line with ; between. Numbers are hexadecimal (0n10 is ten)."
+    yield "Several commands stand on one line with ; between. Numbers are hexadecimal: 0n10 is ten."
 
 
 @command(
@@ -67,7 +70,11 @@ def show_help(_: Debugger, __: str, arguments: str) -> Iterable[str]:
 )
 def echo(_: Debugger, __: str, arguments: str) -> Iterable[str]:
     """Write a text."""
-    yield arguments[1:-1] if len(arguments) > 1 and arguments[0] == arguments[-1] == '"' else arguments
+    yield (
+        arguments[1:-1]
+        if len(arguments) > 1 and arguments[0] == arguments[-1] == '"'
+        else arguments
+    )
 
 
 @command(
@@ -95,7 +102,7 @@ def log_append(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
 
 
 def _open_log(debugger: Debugger, name: str, arguments: str, *, mode: str) -> Iterable[str]:
-    _options, rest = split_options(arguments) if not arguments.startswith("/tmp") else ([], arguments)
+    rest = re.sub(r"^(/[tu]\s+)+", "", arguments)
     path, _more = split_word(rest)
     if not path:
         raise Problem(f"A file is wanted: {name} crash.txt")
@@ -147,7 +154,9 @@ def script(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     try:
         size = Path(path).stat().st_size
         if size > _MAX_SCRIPT_BYTES:
-            raise Problem(f"Command file {path} has {size} bytes; at most {_MAX_SCRIPT_BYTES} are run")
+            raise Problem(
+                f"Command file {path} has {size} bytes; at most {_MAX_SCRIPT_BYTES} are run"
+            )
         text = Path(path).read_text("utf-8", errors="replace")
     except OSError as error:
         raise Problem(f"Command file execution failed, '{path}': {error.strerror}") from error
@@ -188,7 +197,8 @@ def version(debugger: Debugger, _: str, __: str) -> Iterable[str]:
 
 
 @command(
-    "g", "gh", "gn", "gu", "p", "pc", "pt", "t", "tc", "bp", "bu", "bl", "bc", "ba", "wt", ".restart",
+    "g", "gh", "gn", "gu", "p", "pc", "pt", "t", "tc", "bp", "bu", "bl", "bc", "ba", "wt",
+    ".restart",
     usage="",
     summary="not here: a dump does not run",
     example="~*k",

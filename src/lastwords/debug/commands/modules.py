@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +99,11 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _header(debugger: Debugger) -> str:
-    return "start             end                 module name" if debugger.pointer_bytes == 8 else "start    end        module name"
+    return (
+        "start             end                 module name"
+        if debugger.pointer_bytes == 8
+        else "start    end        module name"
+    )
 
 
 def module_line(debugger: Debugger, module: Module, flags: str = "") -> str:
@@ -133,7 +137,7 @@ def _time(module: Module) -> str:
     stamp = module.facts["time"]
     if not stamp:
         return "unavailable (00000000)"
-    moment = datetime.datetime.fromtimestamp(stamp, tz=datetime.timezone.utc)
+    moment = dt.datetime.fromtimestamp(stamp, tz=dt.timezone.utc)
     return f"{moment:%a %b %d %H:%M:%S %Y} ({stamp:08X})"
 
 
@@ -158,7 +162,11 @@ def _details(debugger: Debugger, module: Module) -> Iterable[str]:
     if facts["reason"]:
         yield f"    Symbols refused:  {facts['symbols'] or ''} {facts['reason']}"
     elif facts["status"] in {"missing", "no_id"}:
-        why = "the dump names no id" if facts["status"] == "no_id" else "none with this id in the symbol path"
+        why = (
+            "the dump names no id"
+            if facts["status"] == "no_id"
+            else "none with this id in the symbol path"
+        )
         yield f"    Symbols missing:  {why}"
     _ = debugger
 
@@ -254,10 +262,11 @@ def _reload_notes(debugger: Debugger, module: Module) -> Iterable[str]:
     facts = module.facts
     if facts["status"] == "loaded" and debugger.target.is_windows and not facts["checksum"]:
         yield f"*** WARNING: Unable to verify checksum for {module.file_name}"
+    why = f"{facts['symbols']}: {facts['reason']}"
     if facts["status"] == "mismatched":
-        yield f"*** WARNING: symbols of {module.file_name} do not match: {facts['symbols']}: {facts['reason']}"
+        yield f"*** WARNING: symbols of {module.file_name} do not match: {why}"
     if facts["status"] == "malformed":
-        yield f"*** ERROR: symbols of {module.file_name} cannot be read: {facts['symbols']}: {facts['reason']}"
+        yield f"*** ERROR: symbols of {module.file_name} cannot be read: {why}"
     if debugger.is_noisy:
         yield from _noise(module)
 
@@ -285,7 +294,11 @@ def noise(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     word = arguments.strip().lower()
     if word in {"noisy", "quiet"}:
         debugger.is_noisy = word == "noisy"
-        state = "noisy mode - symbol prompts on" if debugger.is_noisy else "quiet mode - symbol prompts on"
+        state = (
+            "noisy mode - symbol prompts on"
+            if debugger.is_noisy
+            else "quiet mode - symbol prompts on"
+        )
         yield state
         if debugger.is_noisy:
             for module in debugger.target.modules:

@@ -1,4 +1,4 @@
-"""The process and the system: `vertarget`, `!address`, `!handle`, `!peb`, `!teb`, `.dumpdebug`, `!error`."""
+"""The process and the system: `vertarget`, `!address`, `!handle`, `!peb`, `!error` and others."""
 
 from __future__ import annotations
 
@@ -126,9 +126,10 @@ def _one_region(debugger: Debugger, wanted: int) -> Iterable[str]:
     yield f"End Address:            {text(region['base'] + region['size'])}"
     yield f"Region Size:            {text(region['size'])}"
     if "state" in region:
-        yield f"State:                  {region['state']:08x}          {_STATES.get(region['state'], '')}"
+        state, kind = region["state"], region["type"]
+        yield f"State:                  {state:08x}          {_STATES.get(state, '')}"
         yield f"Protect:                {region['protection']:08x}          {_protection(region)}"
-        yield f"Type:                   {region['type']:08x}          {_TYPES.get(region['type'], '')}"
+        yield f"Type:                   {kind:08x}          {_TYPES.get(kind, '')}"
         yield f"Allocation Base:        {text(region['allocation_base'])}"
         yield f"Allocation Protect:     {region['allocation_protection']:08x}"
     elif "permissions" in region:
@@ -140,7 +141,8 @@ def _one_region(debugger: Debugger, wanted: int) -> Iterable[str]:
         yield f"Module Name:            {module.name}"
     elif region.get("name"):
         yield f"Mapped file:            {region['name']}"
-    yield f"Content source:         {'in the dump' if region['is_in_dump'] else 'not in the dump (at its start)'}"
+    source = "in the dump" if region["is_in_dump"] else "not in the dump (at its start)"
+    yield f"Content source:         {source}"
     if answer["source"] == "none":
         yield str(missing("memory_map", "this is what other lists of the dump tell"))
 
@@ -186,7 +188,8 @@ def _summary(debugger: Debugger, regions: list[dict[str, Any]]) -> Iterable[str]
     yield f"--- Usage Summary ---------------- RgnCount {'-' * 11} Total Size -------- %ofBusy"
     for usage, (count, size) in sorted(sums.items(), key=lambda item: -item[1][1]):
         share = "" if usage == "Free" else f"{size * 100 / total:6.2f}%"
-        yield f"{usage:<36} {count:>6} {debugger.target.address(size):>17} ({_size(size):>11})  {share}".rstrip()
+        total_size = f"{debugger.target.address(size):>17} ({_size(size):>11})"
+        yield f"{usage:<36} {count:>6} {total_size}  {share}".rstrip()
 
 
 def _size(size: int) -> str:
@@ -216,7 +219,11 @@ def handles(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     if wanted is not None and not found:
         raise Problem(f"There is no handle {wanted:#x}")
     for one in found:
-        yield f"Handle {one['handle'] or 0:016x}" if debugger.pointer_bytes == 8 else f"Handle {one['handle'] or 0:08x}"
+        yield (
+            f"Handle {one['handle'] or 0:016x}"
+            if debugger.pointer_bytes == 8
+            else f"Handle {one['handle'] or 0:08x}"
+        )
         yield f"  Type         \t{one['type'] or '<unknown>'}"
         if one["attributes"] or wanted is not None:
             yield f"  Attributes   \t{one['attributes'] or 0:#x}"
@@ -266,7 +273,8 @@ def process_block(debugger: Debugger, _: str, __: str) -> Iterable[str]:
     if base is None and read(peb, 1) is None:
         raise missing("memory", f"the PEB at {text(peb)}")
     debugged = read(peb + 2, 1)
-    yield f"    BeingDebugged:            {'Yes' if debugged else 'No' if debugged is not None else '??'}"
+    answer = "Yes" if debugged else "No" if debugged is not None else "??"
+    yield f"    BeingDebugged:            {answer}"
     yield f"    ImageBaseAddress:         {text(base)}"
     loader = read(peb + (0x18 if is_64 else 0x0C))
     yield f"    Ldr                       {text(loader)}"
@@ -319,7 +327,17 @@ def thread_block(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
         raise missing("teb", f"the TEB at {text(teb)}")
     is_64 = size == 8
     yield f"TEB at {text(teb)}"
-    for index, name in enumerate(("ExceptionList", "StackBase", "StackLimit", "SubSystemTib", "FiberData", "ArbitraryUserPointer", "Self")):
+    for index, name in enumerate(
+        (
+            "ExceptionList",
+            "StackBase",
+            "StackLimit",
+            "SubSystemTib",
+            "FiberData",
+            "ArbitraryUserPointer",
+            "Self",
+        )
+    ):
         yield f"    {name + ':':<25} {text(read(teb + index * size))}"
     client = teb + (0x40 if is_64 else 0x20)
     yield f"    {'ClientId:':<25} {text(read(client))} . {text(read(client + size))}"
@@ -349,7 +367,8 @@ def last_error(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
         if code is None:
             raise missing("teb")
         prefix = f"Last error for thread {thread.id:x}: " if is_all else ""
-        yield f"{prefix}LastErrorValue: (Win32) {code:#x} ({code}) - {WIN32.get(code, ('', '<unknown>'))[1]}"
+        meaning = WIN32.get(code, ("", "<unknown>"))[1]
+        yield f"{prefix}LastErrorValue: (Win32) {code:#x} ({code}) - {meaning}"
 
 
 @command(
@@ -369,7 +388,8 @@ def error(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     known = False
     if code in NTSTATUS and (is_status or code >= 0x10000 or code not in WIN32):
         known = True
-        yield f"Error code: (NTSTATUS) {code:#x} ({code}) - {NTSTATUS[code][1]} [{NTSTATUS[code][0]}]"
+        name, meaning = NTSTATUS[code]
+        yield f"Error code: (NTSTATUS) {code:#x} ({code}) - {meaning} [{name}]"
     win32 = hresult_of(code)
     label = "HRESULT" if win32 is not None else "Win32"
     win32 = code if win32 is None else win32
@@ -431,4 +451,8 @@ def process(debugger: Debugger, _: str, __: str) -> Iterable[str]:
     pid = about["process_id"]
     main = debugger.target.modules[0] if debugger.target.modules else None
     name = about["linux_command"] or (main.path if main else "<unknown>")
-    yield f".  0    id: {pid:x}   examine   name: {name}" if pid is not None else f".  0    id: ?   examine   name: {name}"
+    yield (
+        f".  0    id: {pid:x}   examine   name: {name}"
+        if pid is not None
+        else f".  0    id: ?   examine   name: {name}"
+    )

@@ -74,8 +74,11 @@ def python_stack(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
             yield thread_header(debugger, thread)
         yield _state_line(details, state)
         for frame in frames:
-            yield f"{frame.number:02x} {frame.function or '<unknown>'} [{frame.file} @ {frame.line or 0}]"
-            yield from (f"        {line}" for line in lines_around(debugger, frame, before=0, after=0))
+            name = frame.function or "<unknown>"
+            yield f"{frame.number:02x} {name} [{frame.file} @ {frame.line or 0}]"
+            yield from (
+                f"        {line}" for line in lines_around(debugger, frame, before=0, after=0)
+            )
         yield from _exceptions(details, state)
     if not is_any:
         raise Problem("No Python runs in this thread; !py * shows all of them")
@@ -106,7 +109,8 @@ def _exceptions(details: dict[str, Any], state: dict[str, Any] | None) -> Iterab
         if isinstance(one, dict):
             yield f"   {word} {one.get('type')}: {one.get('text') or ''}".rstrip(": ")
             for link in _listed(one, "chain"):
-                yield f"      {link.get('link')} {link.get('type')}: {link.get('text') or ''}".rstrip(": ")
+                text = f"{link.get('link')} {link.get('type')}: {link.get('text') or ''}"
+                yield f"      {text}".rstrip(": ")
 
 
 @command(
@@ -134,10 +138,14 @@ def python_locals(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     yield f"{chosen.number:02x} {chosen.function} [{chosen.file} @ {chosen.line or 0}]"
     found = _locals_of(debugger, chosen)
     if found is None:
-        raise missing("locals", "made with: lastwords dump --locals, or install(python_locals=True)")
+        raise missing(
+            "locals", "made with: lastwords dump --locals, or install(python_locals=True)"
+        )
     for one in _listed(found, "variables"):
         kind = one.get("kind", "")
-        yield f"{one.get('name', '?')!s:>20} = {one.get('value')}" + (f"  ({kind})" if kind != "local" else "")
+        yield f"{one.get('name', '?')!s:>20} = {one.get('value')}" + (
+            f"  ({kind})" if kind != "local" else ""
+        )
     if found.get("is_cut"):
         yield "(there are more variables than the dump has)"
 
@@ -171,7 +179,11 @@ def gil(debugger: Debugger, _: str, __: str) -> Iterable[str]:
         if state is None:
             continue
         frames = _python_frames(debugger, thread.index)
-        top = f"{frames[0].function} [{frames[0].file} @ {frames[0].line or 0}]" if frames else "no frames"
+        top = (
+            f"{frames[0].function} [{frames[0].file} @ {frames[0].line or 0}]"
+            if frames
+            else "no frames"
+        )
         mark = "GIL" if state["holds_gil"] else "   "
         is_held = is_held or state["holds_gil"]
         yield f"{mark} ~{thread.index} {thread.id:x} PyThreadState {state['tstate']}: {top}"
@@ -202,7 +214,8 @@ def tasks(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
         current = ", runs now" if one.get("is_current") else ""
         yield f"{index:3d} {one.get('name')} {one.get('state')}{current}  {one.get('address')}"
         for frame in _listed(one, "frames"):
-            yield f"        {frame.get('qualname') or frame.get('name')} [{frame.get('file')} @ {frame.get('line') or 0}]"
+            name = frame.get("qualname") or frame.get("name")
+            yield f"        {name} [{frame.get('file')} @ {frame.get('line') or 0}]"
         waits = one.get("waits_for")
         if isinstance(waits, dict):
             yield f"      waits for {waits.get('type')} {waits.get('name') or waits.get('address')}"

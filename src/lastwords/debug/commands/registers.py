@@ -105,7 +105,11 @@ def exception_lines(debugger: Debugger) -> Iterable[str]:
 
 def _meaning(debugger: Debugger, record: dict[str, Any]) -> Iterable[str]:
     address, values = debugger.target.address, record["parameters"]
-    if debugger.target.is_windows and record["code"] in {0xC0000005, 0xC0000006} and len(values) > 1:
+    if (
+        debugger.target.is_windows
+        and record["code"] in {0xC0000005, 0xC0000006}
+        and len(values) > 1
+    ):
         kind = _VIOLATIONS.get(values[0], "access")
         yield f"Attempt to {kind} address {address(values[1])}"
     elif not debugger.target.is_windows and record["reason"]:

@@ -71,9 +71,7 @@ def stack_style(letters: str, *, are_lines_shown: bool) -> _Style:
 def show_stack(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
     """The chosen thread's stack."""
     letters = name[1:]
-    while (
-        arguments and arguments[0] in _LETTERS and not re.match(r"[0-9a-fA-F]+(\s|$)", arguments)
-    ):
+    while arguments and arguments[0] in _LETTERS and not re.match(r"[0-9a-fA-F]+(\s|$)", arguments):
         letters, arguments = letters + arguments[0], arguments[1:].strip()
     count = _count(arguments)
     if debugger.is_exception_context:
@@ -156,7 +154,7 @@ def _addresses(debugger: Debugger, frame: Frame, style: _Style) -> str:
     is_64 = debugger.pointer_bytes == 8
     if frame.kind != "native":
         word = "(Inline Function)" if frame.kind == "inline" else "(Python Frame)"
-        first = f"{word if is_64 else word[: 8]:<{width}}"
+        first = f"{word if is_64 else word[:8]:<{width}}"
         if not is_64:
             first = "(Inline)" if frame.kind == "inline" else "(Python)"
         none = text(None)
@@ -211,9 +209,7 @@ def _parameters(debugger: Debugger, frame: Frame) -> list[str] | None:
     ]
 
 
-def _with_parameters(
-    debugger: Debugger, frame: Frame, parameters: list[str], style: _Style
-) -> str:
+def _with_parameters(debugger: Debugger, frame: Frame, parameters: list[str], style: _Style) -> str:
     place = place_of(debugger, frame)
     name, plus, offset = place.rpartition("+0x")
     if not plus or frame.function is None:
@@ -241,7 +237,8 @@ def thread_header(debugger: Debugger, thread: Thread) -> str:
     name = f' "{thread.name}"' if thread.name else ""
     suspended = thread.facts["suspend_count"]
     writer = " (wrote the dump)" if thread.facts["is_writer"] else ""
-    return f"{mark} {thread.index:>2}  Id: {ids} Suspend: {suspended:x} Teb: {teb} Unfrozen{name}{writer}"
+    head = f"{mark} {thread.index:>2}  Id: {ids} Suspend: {suspended:x} Teb: {teb}"
+    return f"{head} Unfrozen{name}{writer}"
 
 
 @command(
@@ -258,7 +255,10 @@ def choose_frame(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     if rest:
         number = _count(rest)
         if number >= len(frames):
-            raise Problem(f"Cannot find frame {number:#x}, previous scope unchanged; there are {len(frames):#x}")
+            raise Problem(
+                f"Cannot find frame {number:#x}, previous scope unchanged; "
+                f"there are {len(frames):#x}"
+            )
         debugger.frame_number = number
     frame = debugger.frame()
     yield from _chosen(debugger, frame)

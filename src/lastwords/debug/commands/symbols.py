@@ -80,7 +80,8 @@ def _modules_of(debugger: Debugger, text: str) -> tuple[list[Module], str]:
 def _why_none(modules: list[Module]) -> Iterable[str]:
     for module in modules[:8]:
         if module.facts["status"] in {"missing", "no_id", "mismatched", "malformed"}:
-            yield f"*** no symbols of {module.name}: {module.facts['status']}; lmvm {module.name} says more"
+            status = module.facts["status"]
+            yield f"*** no symbols of {module.name}: {status}; lmvm {module.name} says more"
 
 
 def _locals(debugger: Debugger) -> Iterable[str]:
@@ -112,7 +113,9 @@ def list_nearest(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     near = f"({text(base)})   {module.name}!{name}" + (f"+{offset:#x}" if offset else "")
     after = place["after"]
     if after is not None:
-        near += f"   |  ({text(after['address'])})   {module.name}!{without_parameters(after['name'])}"
+        near += (
+            f"   |  ({text(after['address'])})   {module.name}!{without_parameters(after['name'])}"
+        )
     yield near
     if offset == 0:
         yield "Exact matches:"

@@ -77,9 +77,7 @@ def _which(debugger: Debugger, text: str) -> tuple[list[int] | None, str]:
     return None, text
 
 
-def _for_each(
-    debugger: Debugger, which: list[int], text: str, *, is_many: bool
-) -> Iterable[str]:
+def _for_each(debugger: Debugger, which: list[int], text: str, *, is_many: bool) -> Iterable[str]:
     kept = (debugger.thread, debugger.frame_number, debugger.is_exception_context)
     try:
         for index in which:
@@ -122,7 +120,9 @@ def reset_thread(debugger: Debugger, _: str, __: str) -> Iterable[str]:
 def reset_context(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     """Leave the exception's registers."""
     if arguments:
-        raise Problem("Registers at an address are not supported; .ecxr takes those of the exception")
+        raise Problem(
+            "Registers at an address are not supported; .ecxr takes those of the exception"
+        )
     debugger.is_exception_context = False
     debugger.frame_number = None
     yield "Resetting default scope"

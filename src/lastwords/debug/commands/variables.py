@@ -37,7 +37,7 @@ _MAX_TYPES = 2_000
 @command(
     "dv",
     usage="[/t] [/v] [/i] [PATTERN]",
-    summary="parameters and variables of the chosen frame; /t types, /v where they are, /i parameters",
+    summary="variables of the chosen frame; /t types, /v where they are, /i which are parameters",
     example="dv /t /v",
     theme=_THEME,
 )
@@ -138,13 +138,20 @@ def _address_and_field(debugger: Debugger, rest: str) -> tuple[int | None, str]:
     address: int | None = None
     field = ""
     for word in rest.split():
-        try:
-            address = evaluate(word, debugger)
-        except Problem:
-            if not re.fullmatch(r"[A-Za-z_]\w*", word):
-                raise
+        is_name = re.fullmatch(r"[A-Za-z_]\w*", word) is not None
+        value = _value_or_none(debugger, word) if is_name else evaluate(word, debugger)
+        if value is None:
             field = word
+        else:
+            address = value
     return address, field
+
+
+def _value_or_none(debugger: Debugger, word: str) -> int | None:
+    try:
+        return evaluate(word, debugger)
+    except Problem:
+        return None
 
 
 def _show(  # noqa: PLR0913
@@ -195,13 +202,21 @@ def _show(  # noqa: PLR0913
 
 
 def _plain(
-    debugger: Debugger, module: int, described: dict[str, Any], address: int | None, data: bytes | None
+    debugger: Debugger,
+    module: int,
+    described: dict[str, Any],
+    address: int | None,
+    data: bytes | None,
 ) -> str:
     if data is None and address is not None and described["size"]:
         data = debugger.target.read(address, min(described["size"], 1 << 16))
     if data is None:
         size = f" (size {described['size']:#x})" if described["size"] else ""
-        return f"{described['name']}{size}" if address is None else f"{described['name']} ?? (not in the dump)"
+        return (
+            f"{described['name']}{size}"
+            if address is None
+            else f"{described['name']} ?? (not in the dump)"
+        )
     return f"{described['name']} {value_of(debugger, module, described, data, address)}"
 
 
@@ -212,7 +227,9 @@ def _variable(
     head, *fields = re.split(r"\.|->", name)
     found = None
     if "!" not in head:
-        found = next((one for one in frame_variables(debugger, debugger.frame()) if one.name == head), None)
+        found = next(
+            (one for one in frame_variables(debugger, debugger.frame()) if one.name == head), None
+        )
     if found is not None:
         if found.gone is not None:
             raise Problem(f"{head}: <value unavailable: {found.gone}>")
@@ -248,7 +265,11 @@ def _field(  # noqa: PLR0913, PLR0917
 ) -> tuple[int, int | None, int | None, bytes | None]:
     described = resolve(debugger, module, type_id)
     if described is not None and described["kind"] == "pointer":
-        value = int.from_bytes(data, "little") if data is not None else debugger.target.read_number(address or 0)
+        value = (
+            int.from_bytes(data, "little")
+            if data is not None
+            else debugger.target.read_number(address or 0)
+        )
         if value is None:
             raise Problem("The pointer is not in the dump")
         described = resolve(debugger, module, (described["target"] or {}).get("id"))
@@ -274,7 +295,7 @@ def _places(debugger: Debugger, name: str) -> list[tuple[Module, str]]:
     rich = [
         m for m in debugger.target.modules if m.facts["kind"] in {"dwarf", "pdb"} and m is not own
     ]
-    return [(module, name) for module in [*modules, *rich] if module is not None]
+    return [(module, name) for module in [*modules, *rich]]
 
 
 def _type_named(debugger: Debugger, name: str) -> tuple[int, dict[str, Any]]:
@@ -283,7 +304,9 @@ def _type_named(debugger: Debugger, name: str) -> tuple[int, dict[str, Any]]:
     places = _places(debugger, bare)
     for module, rest in places:
         for pattern in (rest, f"*::{rest}"):
-            answer = debugger.target.session.ask("types", module=module.index, pattern=pattern, max=64)
+            answer = debugger.target.session.ask(
+                "types", module=module.index, pattern=pattern, max=64
+            )
             exact = [one for one in answer["types"] if one["name"] == rest] or answer["types"]
             for one in exact:
                 described = describe(debugger, module.index, one["id"])
