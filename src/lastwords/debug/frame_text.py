@@ -23,8 +23,8 @@ def place_of(debugger: Debugger, frame: Frame) -> str:
         if text is not None and "!" in text:
             return _moved(text, frame.ip - frame.instruction)
         if frame.module is not None:
-            offset = frame.ip - frame.module.base
-            return f"{frame.module.name}+{offset:#x}" if offset else frame.module.name
+            into = frame.ip - frame.module.base
+            return f"{frame.module.name}+{into:#x}" if into else frame.module.name
         unloaded = frame.facts.get("unloaded")
         if unloaded:
             return f"<Unloaded_{unloaded['name']}>+{unloaded['offset'] or 0:#x}"

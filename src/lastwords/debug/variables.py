@@ -134,7 +134,7 @@ def _at(debugger: Debugger, module: int, described: dict[str, Any], address: int
         return f"{type_ref_text(described)}"
     size = described["size"]
     if size is None or size > 1 << 20:
-        return described["name"]
+        return str(described["name"])
     data = debugger.target.read(address, size) if size else b""
     if data is None:
         return f"<memory at {debugger.target.address(address)} is not in the dump>"
@@ -251,7 +251,7 @@ def _array_text(
     address: int | None,
 ) -> str:
     element = resolve(debugger, module, (described["target"] or {}).get("id"))
-    name = described["name"]
+    name = str(described["name"])
     if element is None or not element["size"]:
         return name
     if element["kind"] == "base" and element["encoding"] == "char":
@@ -380,7 +380,7 @@ def _field_text(  # noqa: PLR0913, PLR0911, PLR0917
     piece: bytes | None,
     place: int | None,
 ) -> str:
-    name = field["type"]["name"]
+    name = str(field["type"]["name"])
     if place is None and piece is None:
         if field["bit_size"] is not None:
             return f"Pos {field['bit_offset']}, {field['bit_size']} Bits"

@@ -159,10 +159,10 @@ impl DwarfInfo {
                 return None;
             }
             match entry.tag() {
-                DW_TAG_call_site | DW_TAG_GNU_call_site => {
-                    if self.return_address(unit, &entry) == Some(returns) {
-                        site = Some(depth);
-                    }
+                DW_TAG_call_site | DW_TAG_GNU_call_site
+                    if self.return_address(unit, &entry) == Some(returns) =>
+                {
+                    site = Some(depth);
                 }
                 DW_TAG_call_site_parameter | DW_TAG_GNU_call_site_parameter if site.is_some() => {
                     if let Some(value) = passed_in(unit, &entry, register) {

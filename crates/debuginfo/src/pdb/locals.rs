@@ -248,7 +248,7 @@ impl Walk<'_> {
                 self.add(name, is_parameter, one.type_index.0, place, words);
             }
             SymbolData::BasePointerRelative(one) => {
-                let (place, words) = self.from_frame(one.offset.into(), one.offset > 0);
+                let (place, words) = self.by_frame(one.offset.into(), one.offset > 0);
                 let name = one.name.to_string().into_owned();
                 // Parameters of x86 stand above the saved frame pointer.
                 let is_parameter = one.offset > 0 && self.info.machine == MachineType::X86;
@@ -290,10 +290,10 @@ impl Walk<'_> {
                 self.in_register(one.register)
             }
             SymbolData::DefRangeFramePointerRelative(one) if self.covers(&one.range, &one.gaps) => {
-                self.from_frame(one.offset.into(), self.is_pending_parameter())
+                self.by_frame(one.offset.into(), self.is_pending_parameter())
             }
             SymbolData::DefRangeFramePointerRelativeFullScope(one) => {
-                self.from_frame(one.offset.into(), self.is_pending_parameter())
+                self.by_frame(one.offset.into(), self.is_pending_parameter())
             }
             SymbolData::DefRangeRegisterRelative(one) if self.covers(&one.range, &one.gaps) => {
                 let (place, words) =
@@ -383,15 +383,15 @@ impl Walk<'_> {
 
     fn relative(&self, number: Register, offset: i64) -> (Place, String) {
         if number.0 == VIRTUAL_FRAME {
-            return self.from_frame(offset, offset > 0);
+            return self.by_frame(offset, offset > 0);
         }
         match register(self.info.machine, number.0) {
-            Some((name, _)) => self.from_register(&name, offset),
+            Some((name, _)) => self.by_register(&name, offset),
             None => (Place::Gone(format!("by register {}", number.0)), String::new()),
         }
     }
 
-    fn from_register(&self, name: &str, offset: i64) -> (Place, String) {
+    fn by_register(&self, name: &str, offset: i64) -> (Place, String) {
         let sign = if offset < 0 { '-' } else { '+' };
         let words = format!("@{name}{sign}{:#x}", offset.unsigned_abs());
         match self.frame.and_then(|frame| frame.register(name)) {
@@ -402,10 +402,10 @@ impl Walk<'_> {
 
     /// By the frame pointer that the procedure names; on x86 the virtual one else, which is
     /// two words below the frame's end.
-    fn from_frame(&self, offset: i64, is_parameter: bool) -> (Place, String) {
+    fn by_frame(&self, offset: i64, is_parameter: bool) -> (Place, String) {
         let base = if is_parameter { self.parameter_base } else { self.local_base };
         if let Some(name) = base {
-            return self.from_register(name, offset);
+            return self.by_register(name, offset);
         }
         let size = self.info.pointer_bytes().saturating_mul(2);
         let end = self.frame.and_then(FrameState::cfa);

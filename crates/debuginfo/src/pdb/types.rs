@@ -201,13 +201,14 @@ impl Reader<'_> {
     }
 
     fn size(&self, index: u32, depth: usize) -> Option<u64> {
+        let index = self.table.defined(index);
         if index < FIRST {
             return simple_pointer(index).or_else(|| simple(index).map(|(_, _, size, _)| *size));
         }
         if depth > MAX_STEPS {
             return None;
         }
-        let inner = |index: u32| self.size(self.table.defined(index), depth.saturating_add(1));
+        let inner = |index: u32| self.size(index, depth.saturating_add(1));
         match self.table.record(index)? {
             Record::Class { is_declared: true, .. } => None,
             Record::Class { size, .. } => Some(*size),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lastwords.debug.problem import Problem
 from lastwords.debug.registry import COMMANDS, command, near
@@ -101,7 +101,9 @@ def log_append(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
     yield from _open_log(debugger, name, arguments, mode="a")
 
 
-def _open_log(debugger: Debugger, name: str, arguments: str, *, mode: str) -> Iterable[str]:
+def _open_log(
+    debugger: Debugger, name: str, arguments: str, *, mode: Literal["w", "a"]
+) -> Iterable[str]:
     rest = re.sub(r"^(/[tu]\s+)+", "", arguments)
     path, _more = split_word(rest)
     if not path:
@@ -176,8 +178,7 @@ def script(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
 def end(debugger: Debugger, _: str, __: str) -> Iterable[str]:
     """End the session."""
     debugger.is_ended = True
-    _close_quietly = _close(debugger)
-    _ = _close_quietly
+    _close(debugger)
     yield "quit:"
 
 
