@@ -99,7 +99,8 @@ fn memory_is_told_in_pieces_and_what_is_not_there_is_left_out() {
     let nothing = open.ask(&json!({"ask": "memory", "address": u64::MAX - 4, "size": 64}));
     assert_eq!(nothing["pieces"], json!([]));
     let word = &pieces[0][1].as_str().unwrap()[..16];
-    let search = json!({"ask": "search", "address": stack, "size": 4096, "pattern": word, "max": 1});
+    let search =
+        json!({"ask": "search", "address": stack, "size": 4096, "pattern": word, "max": 1});
     assert_eq!(open.ask(&search)["hits"], json!([stack]));
 }
 
@@ -107,11 +108,18 @@ fn memory_is_told_in_pieces_and_what_is_not_there_is_left_out() {
 fn what_is_no_request_is_an_error_and_the_session_goes_on() {
     let open = opened(&crashed());
     for bad in [
-        "", "[]", "{}", r#"{"ask": "nothing"}"#, r#"{"ask": "stack"}"#, "\u{0}",
-        r#"{"ask": "stack", "thread": 99}"#, r#"{"ask": "memory", "address": -1, "size": 1}"#,
+        "",
+        "[]",
+        "{}",
+        r#"{"ask": "nothing"}"#,
+        r#"{"ask": "stack"}"#,
+        "\u{0}",
+        r#"{"ask": "stack", "thread": 99}"#,
+        r#"{"ask": "memory", "address": -1, "size": 1}"#,
         r#"{"ask": "names", "module": 77, "pattern": "*", "max": 1}"#,
         r#"{"ask": "search", "address": 1, "size": 1, "pattern": "zz", "max": 1}"#,
-        r#"{"ask": "variables", "thread": 0, "frame": 4000}"#, r#"{"ask": "about", "x": 1}"#,
+        r#"{"ask": "variables", "thread": 0, "frame": 4000}"#,
+        r#"{"ask": "about", "x": 1}"#,
     ] {
         let error = open.session.ask(bad.as_bytes()).unwrap_err();
         assert!(matches!(error, Error::Request { .. }), "{bad}: {error}");
@@ -142,7 +150,13 @@ fn what_cannot_be_opened_is_told_by_opening() {
 fn damaged_dumps_answer_every_request_or_refuse_it() {
     let whole = crashed();
     let requests: Vec<Value> = [
-        "about", "threads", "exception", "modules", "streams", "handles", "document",
+        "about",
+        "threads",
+        "exception",
+        "modules",
+        "streams",
+        "handles",
+        "document",
         "python_details",
     ]
     .iter()
@@ -172,7 +186,9 @@ fn damaged_dumps_answer_every_request_or_refuse_it() {
         for request in &requests {
             match session.ask(request.to_string().as_bytes()) {
                 Ok(answer) => drop(serde_json::from_slice::<Value>(&answer).unwrap()),
-                Err(error) => assert!(!error.to_string().contains("has ended"), "{request}: {error}"),
+                Err(error) => {
+                    assert!(!error.to_string().contains("has ended"), "{request}: {error}")
+                }
             }
         }
     }

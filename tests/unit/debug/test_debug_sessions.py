@@ -20,9 +20,9 @@ RUST_MINIDUMP = "files/rust-minidump+rust-minidump/testdata"
 BREAKPAD = "files/google+breakpad/src/processor/testdata"
 LINUX = "files/getsentry+symbolic/symbolic-testutils/fixtures/linux"
 EVERYTHING = (
-    ".ecxr;kn;kb 4;lm;lmvm *;.lastevent;.exr -1;vertarget;r;.frame 1;dv;~;~*kc 4;u @$ip L3;ln @$ip;"
-    "db @$csp L20;dps @$csp L4;? @$csp+8;.formats 41;!address @$csp;!handle;!teb;!peb;.dumpdebug;"
-    "!error c0000005;!py;!gil;!uniqstack;.foo;g"
+    ".ecxr;kn;kb 4;lm;lmvm *test*;.lastevent;.exr -1;vertarget;r;.frame 1;dv;~;~*kc 4;u @$ip L3;"
+    "ln @$ip;db @$csp L20;dps @$csp L4;? @$csp+8;.formats 41;!address @$csp;!handle;!teb;!peb;"
+    ".dumpdebug;!error c0000005;!py;!gil;!uniqstack;.foo;g"
 )
 
 
@@ -38,7 +38,9 @@ CASES = [
     Case("windows-x64", f"{RUST_MINIDUMP}/invalid-parameter.dmp", f"{RUST_MINIDUMP}/symbols"),
     Case("linux-x64", f"{LINUX}/mini.dmp", LINUX),
     Case("linux-inline", f"{BREAKPAD}/linux_inline.dmp", f"{BREAKPAD}/symbols"),
-    Case("macos-x64", f"{RUST_MINIDUMP}/pipeline-inlines-macos-segv.dmp", f"{RUST_MINIDUMP}/symbols"),
+    Case(
+        "macos-x64", f"{RUST_MINIDUMP}/pipeline-inlines-macos-segv.dmp", f"{RUST_MINIDUMP}/symbols"
+    ),
 ]
 
 
@@ -94,7 +96,7 @@ def test_a_script_on_stdin_runs_line_by_line_to_its_end(corpus: Path, tmp_path: 
 
 
 def test_threads_are_chosen_listed_and_run_through(corpus: Path) -> None:
-    session = Session(corpus / f"{BREAKPAD}/stack_exhaustion.dmp")
+    session = Session(corpus / CASES[1].dump)
     count = len(session.debugger.target.threads)
     assert len(session.run("~")) == count
     assert session.debugger.prompt == f"0:{session.debugger.thread:03d}> "
@@ -114,6 +116,8 @@ def test_a_frame_that_is_chosen_has_its_own_registers(corpus: Path) -> None:
     assert session.run("? @eip")[0].endswith(session.run("r eip")[0].removeprefix("eip="))
     assert "not known in this frame" in session.run("r ecx")[0]
     session.run(".cxr")
+    assert session.run("r eip") == ["eip=7c90eb94"], "where the thread waits for the dump's writer"
+    session.run(".ecxr")
     assert session.run("r eip") == newest
 
 

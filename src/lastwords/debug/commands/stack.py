@@ -99,7 +99,7 @@ def stack_lines(
 ) -> Iterable[str]:
     """A header and a line for each frame."""
     if not frames:
-        yield "(the registers or the stack of this thread are not in the dump)"
+        yield "(no frames: this thread wrote the dump, or its registers are not in it)"
         return
     is_64 = debugger.pointer_bytes == 8
     yield _header(style, is_64=is_64)
