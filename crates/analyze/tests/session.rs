@@ -7,7 +7,7 @@ mod support;
 use std::path::PathBuf;
 
 use lastwords_analyze::{Error, Session};
-use lastwords_synth::{Dump, Thread};
+use lastwords_synth::Thread;
 use serde_json::{Value, json};
 use support::*;
 

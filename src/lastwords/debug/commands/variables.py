@@ -166,11 +166,13 @@ def _show(  # noqa: PLR0913
     holes: Holes = (),
 ) -> Iterable[str]:
     behind = resolve(debugger, module, described["id"]) or described
-    if address is not None and behind["kind"] == "pointer" and behind["target"] is not None:
-        value = debugger.target.read_number(address)
+    has_value = address is not None or data is not None
+    if has_value and behind["kind"] == "pointer" and behind["target"] is not None:
+        value = _pointer(debugger, address, data)
         inner = resolve(debugger, module, behind["target"]["id"])
         text = debugger.target.address(value) if value is not None else "????"
-        yield f"{described['name']} @ 0x{debugger.target.address(address)} -> 0x{text}"
+        place = f" @ 0x{debugger.target.address(address)}" if address is not None else ""
+        yield f"{described['name']}{place} -> 0x{text}"
         if inner is None or value is None or inner["kind"] not in {"struct", "class", "union"}:
             if value is not None and inner is not None and inner["size"]:
                 yield _plain(debugger, module, inner, value, None)
@@ -199,6 +201,12 @@ def _show(  # noqa: PLR0913
     yield _plain(debugger, module, behind, address, data)
     if behind["kind"] == "array":
         yield from element_lines(debugger, module, behind, address=address, data=data, depth=depth)
+
+
+def _pointer(debugger: Debugger, address: int | None, data: bytes | None) -> int | None:
+    if data is not None:
+        return int.from_bytes(data[: debugger.pointer_bytes], "little")
+    return debugger.target.read_number(address or 0)
 
 
 def _plain(
@@ -265,11 +273,7 @@ def _field(  # noqa: PLR0913, PLR0917
 ) -> tuple[int, int | None, int | None, bytes | None]:
     described = resolve(debugger, module, type_id)
     if described is not None and described["kind"] == "pointer":
-        value = (
-            int.from_bytes(data, "little")
-            if data is not None
-            else debugger.target.read_number(address or 0)
-        )
+        value = _pointer(debugger, address, data)
         if value is None:
             raise Problem("The pointer is not in the dump")
         described = resolve(debugger, module, (described["target"] or {}).get("id"))
