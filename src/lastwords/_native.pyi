@@ -5,6 +5,7 @@ from typing import final
 
 __all__ = [
     "CoreError",
+    "Session",
     "add_breadcrumb",
     "after_fork_in_child",
     "analyze_dump",
@@ -139,6 +140,33 @@ def convert_file(source: str, target: str, kind: str, dump_kind: str) -> bytes:
     Releases the GIL. Raises `CoreError`: `dump_not_found`, `dump_not_readable`, `dump_malformed`,
     `convert_unsupported`, `convert_failed`.
     """
+
+@final
+class Session:
+    """A dump that is open, to be asked many times; requests of several threads take turns."""
+
+    def __new__(cls, path: str, options: bytes) -> Session:
+        """Open a minidump file.
+
+        Args:
+            path: The file.
+            options: As for `analyze_dump`.
+
+        Releases the GIL. Raises `CoreError`.
+        """
+
+    def ask(self, request: bytes) -> bytes:
+        """Answer one request.
+
+        Args:
+            request: A JSON object whose key `ask` names it; crates/analyze/src/session/request.rs
+                lists them.
+
+        Returns:
+            The answer as UTF-8 JSON. What the dump does not hold is null or left out.
+
+        Releases the GIL. Raises `CoreError`: `request_invalid` for what is no request.
+        """
 
 def arm(
     *,

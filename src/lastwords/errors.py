@@ -150,6 +150,7 @@ CODES: dict[str, str] = {
     "dump_not_a_minidump": "the file does not start with a minidump's signature",
     "dump_malformed": "the file starts like a minidump but no stream of it can be used",
     "options_invalid": "the options of an analysis are not what docs/formats/analysis.md says",
+    "request_invalid": "an open dump was asked for what it does not know, or not in a known way",
     "analysis_malformed": "an analysis document does not have the shape of one",
     "symbols_not_found": "a symbol source that was given is not there",
     "symbols_bad_source": "a symbol source is in no form that is known",

@@ -55,6 +55,12 @@ pub enum Error {
         /// What the JSON reader said.
         reason: String,
     },
+    /// A session was asked what it does not know.
+    #[error("the request is not valid: {reason}")]
+    Request {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A defect of this crate, or of one that it uses.
     #[error("the analysis failed in a way that it has no name for: {reason}")]
     Internal {
@@ -71,6 +77,7 @@ pub const ERROR_CODES: &[&str] = &[
     "dump_not_a_minidump",
     "dump_malformed",
     "options_invalid",
+    "request_invalid",
     "core_failed",
 ];
 
@@ -85,6 +92,7 @@ impl Error {
             Self::NotAMinidump { .. } => "dump_not_a_minidump",
             Self::Malformed { .. } => "dump_malformed",
             Self::Options { .. } => "options_invalid",
+            Self::Request { .. } => "request_invalid",
             Self::Internal { .. } => "core_failed",
         }
     }
@@ -111,6 +119,7 @@ impl Error {
                 "the file is damaged or was cut off; fetch it again from where it was written"
             }
             Self::Options { .. } => "see docs/formats/analysis.md for the options",
+            Self::Request { .. } => "the requests are in crates/analyze/src/session/request.rs",
             Self::Internal { .. } => {
                 "please report this as a defect, with the dump if you may share it"
             }

@@ -36,10 +36,10 @@ const MEMORY_64_LIST: u32 = 9;
 
 /// A range of memory, and where its bytes stand in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Range {
-    start: u64,
-    size: u64,
-    offset: u64,
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) size: u64,
+    pub(crate) offset: u64,
 }
 
 /// The dump's list of memory, as far as the file holds it.
@@ -86,6 +86,11 @@ pub(crate) fn read<S: Read + Seek>(
     forget_memory_of_head(&mut bytes, memory.base);
     add_memory(source, &mut bytes, &memory, soft_errors)?;
     Ok(bytes)
+}
+
+/// The ranges of the dump's list of 64-bit memory, by address; `None` where there is no such list.
+pub(crate) fn ranges<S: Read + Seek>(source: &mut S, len: u64) -> Option<Vec<Range>> {
+    find_memory(source, len).ok().flatten().map(|memory| memory.ranges)
 }
 
 /// Reads `size` bytes at `offset`, or as many as there are.

@@ -31,6 +31,7 @@ mod private;
 mod python;
 mod resync;
 mod rewalk;
+mod session;
 mod soft_errors;
 mod stack;
 mod stacks;
@@ -45,6 +46,7 @@ mod walk;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use lastwords_format::streams::python::PythonStream;
 use lastwords_pyframes::PythonDetails;
 use lastwords_symbols::Sources;
 use lastwords_unwind::Provider;
@@ -62,6 +64,7 @@ use crate::walk::Walker;
 
 pub use error::{ERROR_CODES, Error};
 pub use options::{DEFAULT_MAX_FRAMES, DEFAULT_MAX_WHOLE_BYTES, Options};
+pub use session::Session;
 
 /// Analyses the minidump at `path`.
 ///
@@ -143,15 +146,7 @@ fn analyze_with(
     let dump = state::open(path, &bytes)?;
     let threads = Threads::read(&dump);
     let mut own = OwnStreams::read(&dump, &mut soft_errors);
-    let stream = python::read(&dump, &mut soft_errors);
-    let better = stream.map(|stream| {
-        // The process knew better than the tables that are built in here.
-        if own.has_corrected_layout() {
-            return (stream, PythonDetails::default());
-        }
-        evidence::better(stream, &threads.memory, options.locals, &mut soft_errors)
-    });
-    let (stream, evidence) = better.unzip();
+    let (stream, evidence) = own.python(&dump, &threads, options.locals, &mut soft_errors).unzip();
     let python = ByThread::of(stream.as_ref(), &threads, options.max_frames, &mut soft_errors);
     let runtime = stream.as_ref().map_or(0, |stream| stream.runtime_address);
     let interpreter = Interpreter::find(&state.modules, runtime);
@@ -204,6 +199,23 @@ impl OwnStreams {
             breadcrumbs: private::read(dump, private::BREADCRUMBS, soft_errors),
             throws: throws::decode(thrown.as_ref(), soft_errors),
         }
+    }
+
+    /// What the dump says of Python, bettered by the memory behind it; and what that memory says
+    /// beside it.
+    fn python(
+        &self,
+        dump: &Minidump<'_, &[u8]>,
+        threads: &Threads<'_>,
+        has_locals: bool,
+        soft_errors: &mut SoftErrors,
+    ) -> Option<(PythonStream, PythonDetails)> {
+        let stream = python::read(dump, soft_errors)?;
+        // The process knew better than the tables that are built in here.
+        if self.has_corrected_layout() {
+            return Some((stream, PythonDetails::default()));
+        }
+        Some(evidence::better(stream, &threads.memory, has_locals, soft_errors))
     }
 
     /// Whether the writer read Python with other offsets than those that are built in.

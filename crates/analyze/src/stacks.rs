@@ -85,7 +85,12 @@ impl<'a> Stacks<'a> {
         stacks
     }
 
-    fn walk_one(&mut self, stack: &mut Stack, thread: &'a MinidumpThread<'a>, index: usize) {
+    pub(crate) fn walk_one(
+        &mut self,
+        stack: &mut Stack,
+        thread: &'a MinidumpThread<'a>,
+        index: usize,
+    ) {
         let id = thread.raw.thread_id;
         if self.threads.dump_thread_id == Some(id) {
             return;

@@ -35,6 +35,10 @@ fn core_error(code: &str, message: &str, hint: Option<&str>) -> PyErr {
     CoreError::new_err((code.to_owned(), message.to_owned(), hint.map(str::to_owned)))
 }
 
+fn analysis_error(error: &lastwords_analyze::Error) -> PyErr {
+    core_error(error.code(), &error.message(), error.hint().as_deref())
+}
+
 fn arm_error(error: &ArmError) -> PyErr {
     core_error(error.code, &error.message, Some(error.hint))
 }
@@ -74,9 +78,34 @@ fn error_codes() -> Vec<&'static str> {
 fn analyze_dump<'py>(py: Python<'py>, path: &str, options: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let document = guarded("analyze_dump", || {
         py.detach(|| lastwords_analyze::analyze_file(Path::new(path), options))
-            .map_err(|error| core_error(error.code(), &error.message(), error.hint().as_deref()))
+            .map_err(|error| analysis_error(&error))
     })?;
     Ok(PyBytes::new(py, &document))
+}
+
+/// A dump that is open, to be asked many times.
+#[pyclass(frozen, module = "lastwords._native")]
+struct Session(lastwords_analyze::Session);
+
+#[pymethods]
+impl Session {
+    /// Open a minidump file.
+    #[new]
+    fn new(py: Python<'_>, path: &str, options: &[u8]) -> PyResult<Self> {
+        guarded("Session", || {
+            py.detach(|| lastwords_analyze::Session::open(Path::new(path), options))
+                .map(Self)
+                .map_err(|error| analysis_error(&error))
+        })
+    }
+
+    /// Answer one request; JSON in, JSON out.
+    fn ask<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let answer = guarded("Session.ask", || {
+            py.detach(|| self.0.ask(request)).map_err(|error| analysis_error(&error))
+        })?;
+        Ok(PyBytes::new(py, &answer))
+    }
 }
 
 /// Start the monitor process and install the signal handlers; returns the monitor's pid.
@@ -237,6 +266,7 @@ fn set_throw_note(note_type: Py<PyAny>) {
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CoreError", module.py().get_type::<CoreError>())?;
+    module.add_class::<Session>()?;
     module.add_function(wrap_pyfunction!(core_version, module)?)?;
     module.add_function(wrap_pyfunction!(error_codes, module)?)?;
     module.add_function(wrap_pyfunction!(analyze_dump, module)?)?;

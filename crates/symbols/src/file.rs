@@ -67,6 +67,14 @@ impl Deref for Bytes {
 }
 
 impl MappedFile {
+    /// Maps a regular file that the operator named; links are followed.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn map(path: &Path) -> Result<Arc<Self>, OpenError> {
+        Self::open(path, Links::Follow)
+    }
+
     /// Maps `path` without ever blocking on a FIFO or touching a device.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ pub use breakpad::BreakpadSymbols;
 pub use cache::{Answer, Question};
 pub use demangle::demangle;
 pub use elf::{ElfImage, ElfSymbols};
-pub use file::OpenError;
+pub use file::{MappedFile, OpenError};
 pub use identity::{FileIdentity, identify_file};
 pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
 pub use macho::{MachImage, MachSymbols};

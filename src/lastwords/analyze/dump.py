@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lastwords.report.analysis import Analysis
 
-__all__ = ["analyze_dump", "analyze_dump_json"]
+__all__ = ["analyze_dump", "analyze_dump_json", "raise_core_error"]
 
 
 def analyze_dump(
@@ -83,7 +83,7 @@ def analyze_dump_json(
     try:
         return core.analyze_dump(os.fspath(path), json.dumps(options).encode())
     except core.CoreError as error:
-        _raise(error)
+        raise_core_error(error)
     except UnicodeEncodeError as error:
         raise DumpError(
             "dump_not_readable",
@@ -101,13 +101,13 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _raise(error: Exception) -> NoReturn:
+def raise_core_error(error: Exception) -> NoReturn:
     """Raise the core's `(code, message, hint)` as the error that the code belongs to."""
     code, message, hint = error.args
     if code not in CODES:
         raise LastwordsError("core_failed", f"{code}: {message}", hint) from error
     if code.startswith("dump_"):
         raise DumpError(code, message, hint) from error
-    if code == "options_invalid":
+    if code in {"options_invalid", "request_invalid"}:
         raise SettingsError(code, message, hint) from error
     raise LastwordsError(code, message, hint) from error

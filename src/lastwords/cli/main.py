@@ -23,6 +23,7 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 VERBS: dict[str, str] = {
     "analyze": "Read a minidump and print what happened.",
     "convert": "Convert minidumps to cores, cores and microdumps to minidumps.",
+    "debug": "Take commands in cdb's language on a minidump, in a prompt or a script.",
     "demo": "Crash a sample program three ways and lead the reports to a web page.",
     "dump": "Dump a running process, which goes on.",
     "issues": "List the issues of a server, ranked by installations hit.",

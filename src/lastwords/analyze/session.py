@@ -1,0 +1,64 @@
+"""An open dump that is asked many times; what a debugger stands on."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from lastwords.analyze.dump import raise_core_error
+from lastwords.errors import DumpError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["DumpSession"]
+
+
+class DumpSession:
+    """A dump that is open in the core.
+
+    Args:
+        path: The file.
+        symbols: Symbol sources, searched in this order. One that is not there finds nothing.
+        local_modules: Whether module files named in the dump may be read from this machine.
+
+    Raises:
+        DumpError: The file gives no analysis at all.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        symbols: Sequence[Path] = (),
+        local_modules: bool = True,
+    ) -> None:
+        from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
+
+        options = {"symbols": [str(item) for item in symbols], "local_modules": local_modules}
+        self._error = core.CoreError
+        try:
+            self._session = core.Session(os.fspath(path), json.dumps(options).encode())
+        except core.CoreError as error:
+            raise_core_error(error)
+        except UnicodeEncodeError as error:
+            raise DumpError(
+                "dump_not_readable",
+                f"{os.fspath(path)!r}: the path is not UTF-8 text",
+                "rename the file or its folder",
+            ) from error
+
+    def ask(self, request: str, **fields: object) -> Any:  # noqa: ANN401  (JSON of any shape)
+        """Ask one thing; the requests are in crates/analyze/src/session/request.rs.
+
+        Raises:
+            SettingsError: `request_invalid`.
+            LastwordsError: `core_failed`, a defect.
+        """
+        body = json.dumps({"ask": request, **fields}).encode()
+        try:
+            return json.loads(self._session.ask(body))
+        except self._error as error:
+            raise_core_error(error)
