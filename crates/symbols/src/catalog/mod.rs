@@ -1,12 +1,13 @@
 //! The symbol sources: which file in them has which id.
 //!
-//! Well-formed trees are asked for some paths (`places`). Only when that gives not all that a module
-//! may have, the folders are walked, once, and every file's head is read for its id (`identify`).
+//! Sources that are files are always looked at. Well-formed trees are asked for some paths (`places`).
+//! Only when all that gives not what a module may have, the folders are walked, once. Of every file
+//! the head is read for its id (`identify`).
 
 mod identify;
 mod places;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -25,8 +26,10 @@ const MAX_DEPTH: usize = 16;
 
 /// The sources that were given, and what was found in them.
 pub(crate) struct Catalog {
-    sources: Vec<PathBuf>,
-    index: OnceLock<Index>,
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+    of_files: OnceLock<Index>,
+    of_folders: OnceLock<Index>,
     problems: Mutex<Vec<SourceProblem>>,
 }
 
@@ -46,7 +49,8 @@ impl Catalog {
             message: "does not exist, expected a file or a folder with symbols".to_owned(),
         });
         let problems = Mutex::new(missing.collect());
-        Self { sources, index: OnceLock::new(), problems }
+        let (folders, files) = sources.into_iter().partition(|path: &PathBuf| path.is_dir());
+        Self { files, folders, of_files: OnceLock::new(), of_folders: OnceLock::new(), problems }
     }
 
     pub(crate) fn problems(&self) -> Vec<SourceProblem> {
@@ -59,61 +63,70 @@ impl Catalog {
             let files = places::existing(source, module).into_iter();
             files.filter_map(|path| identify(&path)).filter(|file| file.is_of(module))
         };
-        let known = self.sources.iter().flat_map(at_known_places);
-        let mut found: Vec<_> = known.map(|file| file.candidate).collect();
+        let known = self.folders.iter().flat_map(at_known_places);
+        let mut found = self.of_files().find(module);
+        found.extend(known.map(|file| file.candidate));
         if !is_complete(module, &found) {
-            let more = self.index().find(module);
-            let is_new = |one: &Candidate| !found.iter().any(|other| other.path == one.path);
-            let more: Vec<_> = more.into_iter().filter(is_new).collect();
-            found.extend(more);
+            found.extend(self.of_folders().find(module));
         }
+        let mut seen = HashSet::new();
+        found.retain(|candidate| seen.insert(candidate.path.clone()));
         found
     }
 
     /// The file with a build id, for supplementary files.
     pub(crate) fn find_build_id(&self, build_id: &[u8]) -> Option<PathBuf> {
         let place = |source: &PathBuf| build_id_path(source, build_id).filter(|path| path.exists());
-        self.sources
-            .iter()
-            .find_map(place)
-            .or_else(|| Some(self.index().by_build_id.get(build_id)?.first()?.path.clone()))
+        let of = |index: &Index| Some(index.by_build_id.get(build_id)?.first()?.path.clone());
+        of(self.of_files())
+            .or_else(|| self.folders.iter().find_map(place))
+            .or_else(|| of(self.of_folders()))
     }
 
     /// A file of the module's name that has another id.
     pub(crate) fn find_namesake(&self, module: &ModuleId) -> Option<Candidate> {
         let names = [module.code_name(), module.debug_name()];
-        names.into_iter().flatten().find_map(|name| self.index().by_name.get(name).cloned())
+        let of = |index: &Index, name: &str| index.by_name.get(name).cloned();
+        let find = |name| of(self.of_files(), name).or_else(|| of(self.of_folders(), name));
+        names.into_iter().flatten().find_map(find)
     }
 
-    fn index(&self) -> &Index {
-        self.index.get_or_init(|| {
-            let mut walk =
-                Walk { index: Index::default(), left: MAX_ENTRIES, problems: Vec::new() };
-            for source in &self.sources {
-                walk.visit(source, 0);
-            }
-            if walk.left == 0 {
-                walk.problems.push(SourceProblem {
-                    path: PathBuf::new(),
-                    message: format!("only the first {MAX_ENTRIES} files of the sources were read"),
-                });
-            }
-            let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-            problems.append(&mut walk.problems);
-            walk.index
-        })
+    fn of_files(&self) -> &Index {
+        self.of_files.get_or_init(|| self.walk(&self.files))
+    }
+
+    fn of_folders(&self) -> &Index {
+        self.of_folders.get_or_init(|| self.walk(&self.folders))
+    }
+
+    fn walk(&self, sources: &[PathBuf]) -> Index {
+        let mut walk = Walk { index: Index::default(), left: MAX_ENTRIES, problems: Vec::new() };
+        for source in sources {
+            walk.visit(source, 0);
+        }
+        if walk.left == 0 {
+            walk.problems.push(SourceProblem {
+                path: PathBuf::new(),
+                message: format!("only the first {MAX_ENTRIES} files of the sources were read"),
+            });
+        }
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.append(&mut walk.problems);
+        walk.index
     }
 }
 
-/// Whether there is no need to walk the folders for more. The files of Windows' modules are two:
-/// the PDB names what the image unwinds.
+/// Whether there is no need to walk the folders for more. The files of modules of Windows and macOS
+/// are two: the PDB or dSYM names what the image unwinds.
 fn is_complete(module: &ModuleId, found: &[Candidate]) -> bool {
-    let has = |kind| found.iter().any(|candidate| candidate.kind == kind);
+    use CandidateKind::{Breakpad, MachO, Pdb, Pe};
+    let count = |kind| found.iter().filter(|candidate| candidate.kind == kind).count();
+    if count(Breakpad) > 0 {
+        return true;
+    }
     match module.image_stamp {
-        Some(_) => {
-            has(CandidateKind::Pe) && has(CandidateKind::Pdb) || has(CandidateKind::Breakpad)
-        }
-        None => !found.is_empty(),
+        Some(_) => count(Pe) > 0 && count(Pdb) > 0,
+        None => !found.is_empty() && count(MachO) != 1,
     }
 }
 
