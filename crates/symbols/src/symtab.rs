@@ -10,7 +10,6 @@ use crate::demangle::{Decoration, Demangler};
 use crate::elf::unpack_debugdata;
 use crate::file::MappedFile;
 use crate::image::Image;
-use crate::macho::function_starts;
 use crate::pe::code_starts;
 
 /// Symbols of one table beyond this are left out.
@@ -89,7 +88,7 @@ impl SymbolTable {
         let Ok(object) = image.object() else { return Vec::new() };
         let decoration = Decoration::of(image.format(), image.architecture());
         let (entries, is_full) = read_entries(&object, image.file());
-        let mut starts = function_starts(&object, image.image_base());
+        let mut starts = image.function_starts().to_vec();
         starts.extend(code_starts(&object, image));
         let bytes = Bytes::File(image.file().clone());
         let own = Self::new(bytes, entries, decoration, is_full).bounded(&starts);

@@ -31,11 +31,12 @@ impl Unwinder {
         if pe::has_table(image) {
             found.push(Self::ExceptionTable(image.clone()));
         }
+        if compact::has_table(image) {
+            // It says itself where `__eh_frame` knows more.
+            found.push(Self::Compact(image.clone()));
+        }
         if image.cfi_sections().has_dwarf_cfi() {
             found.push(Self::Dwarf(ModuleCfi::new(image.clone())));
-        }
-        if compact::has_table(image) {
-            found.push(Self::Compact(image.clone()));
         }
         let is_elf = image.format() == ImageFormat::Elf;
         if is_elf && image.cfi_sections().exception_index.is_some() {

@@ -19,7 +19,7 @@ use minidump::{
     Minidump, MinidumpContext, MinidumpMemoryList, MinidumpModuleList, MinidumpRawContext,
     MinidumpSystemInfo, MinidumpThreadList, UnifiedMemory,
 };
-use minidump_unwind::{CallStack, FrameTrust, SystemInfo, walk_stack};
+use minidump_unwind::{CallStack, FrameTrust, StackFrame, SystemInfo, walk_stack};
 use support::block_on;
 
 /// The crashed thread, unwound with the given symbols.
@@ -94,4 +94,59 @@ fn windows_x86_stack_is_unwound_by_stack_win_records() {
     assert_eq!(frame(3), ("BaseProcessStart", None, None));
     assert!(stack.frames[1..].iter().all(|frame| frame.trust == FrameTrust::CallFrameInfo));
     assert_eq!(stack.frames.len(), 4);
+}
+
+/// Names and lines of a frame's inline frames, outermost first.
+fn inlines(frame: &StackFrame) -> Vec<(&str, Option<u32>)> {
+    frame
+        .inlines
+        .iter()
+        .rev()
+        .map(|inline| (inline.function_name.as_str(), inline.source_line))
+        .collect()
+}
+
+#[test]
+fn pdb_and_sym_file_give_the_same_stack() {
+    let Some(corpus) = symbols_support::corpus() else { return };
+    let folder = corpus.join("files/getsentry+symbolic/symbolic-testutils/fixtures/windows");
+    let dump = folder.join("mini.dmp");
+    let by_pdb = unwind(&dump, vec![folder.join("crash.pdb")]);
+    let by_sym = unwind(&dump, vec![folder.join("crash.sym")]);
+    assert_eq!(by_pdb.frames.len(), by_sym.frames.len());
+    for (pdb, sym) in by_pdb.frames.iter().zip(&by_sym.frames) {
+        assert_eq!((pdb.trust, pdb.instruction), (sym.trust, sym.instruction));
+        assert_eq!(pdb.context.get_stack_pointer(), sym.context.get_stack_pointer());
+        assert_eq!(pdb.function_base, sym.function_base);
+    }
+    // The .sym file was made without inline frames.
+    let crash =
+        [("`anonymous namespace'::start", Some(28)), ("`anonymous namespace'::crash", Some(24))];
+    assert_eq!(by_pdb.frames[0].function_name.as_deref(), Some("main"));
+    assert_eq!(inlines(&by_pdb.frames[0]), crash);
+    assert_eq!(by_pdb.frames[1].trust, FrameTrust::CallFrameInfo);
+    assert_eq!(by_pdb.frames[1].function_name.as_deref(), Some("__scrt_common_main_seh"));
+    assert_eq!(inlines(&by_pdb.frames[1]), [("invoke_main", Some(78))]);
+}
+
+#[test]
+fn image_and_dsym_unwind_what_a_sym_file_without_rules_can_only_scan() {
+    let Some(corpus) = symbols_support::corpus() else { return };
+    let folder = corpus.join("files/getsentry+symbolic/symbolic-testutils/fixtures/macos");
+    let dump = folder.join("mini.dmp");
+    let by_dsym = unwind(&dump, vec![folder.join("crash.dSYM"), folder.join("crash")]);
+    let by_sym = unwind(&dump, vec![folder.join("crash.sym")]);
+    let main = &by_dsym.frames[0];
+    let crash = [
+        ("(anonymous namespace)::start()", Some(25)),
+        ("(anonymous namespace)::crash()", Some(21)),
+    ];
+    assert_eq!((main.function_name.as_deref(), main.source_line), (Some("main"), Some(32)));
+    assert_eq!(inlines(main), crash);
+    assert_eq!(main.function_base, by_sym.frames[0].function_base);
+    // Both find the same caller, which the .sym file scans for.
+    let (caller, scanned) = (&by_dsym.frames[1], &by_sym.frames[1]);
+    assert_eq!((caller.trust, scanned.trust), (FrameTrust::CallFrameInfo, FrameTrust::Scan));
+    assert_eq!(caller.resume_address, scanned.resume_address);
+    assert_eq!(caller.context.get_stack_pointer(), scanned.context.get_stack_pointer());
 }

@@ -1,12 +1,13 @@
 //! The symbol sources: which file in them has which id.
 //!
-//! Well-formed trees are asked for some paths (`places`). Only when that gives not all that a module
-//! may have, the folders are walked, once, and every file's head is read for its id (`identify`).
+//! Sources that are files are always looked at. Well-formed trees are asked for some paths (`places`).
+//! Only when all that gives not what a module may have, the folders are walked, once. Of every file
+//! the head is read for its id (`identify`).
 
 mod identify;
 mod places;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -24,6 +25,9 @@ use crate::status::SourceProblem;
 /// The sources that were given, and what was found in them.
 pub(crate) struct Catalog {
     sources: Vec<PathBuf>,
+    /// Those of them that are no folders.
+    files: Vec<PathBuf>,
+    of_files: OnceLock<Index>,
     index: OnceLock<Index>,
     fingerprint: OnceLock<Option<u64>>,
     missing: Vec<SourceProblem>,
@@ -48,7 +52,9 @@ impl Catalog {
         });
         Self {
             missing: missing.collect(),
+            files: sources.iter().filter(|path| !path.is_dir()).cloned().collect(),
             sources,
+            of_files: OnceLock::new(),
             index: OnceLock::new(),
             fingerprint: OnceLock::new(),
             index_problems: OnceLock::new(),
@@ -96,13 +102,13 @@ impl Catalog {
             files.filter_map(|path| identify(&path, probes)).filter(|file| file.is_of(module))
         };
         let known = self.sources.iter().flat_map(at_known_places);
-        let mut found: Vec<_> = known.map(|file| file.candidate).collect();
+        let mut found = self.of_files(probes).find(module);
+        found.extend(known.map(|file| file.candidate));
         if !is_complete(module, &found) {
-            let more = self.index(probes).find(module);
-            let is_new = |one: &Candidate| !found.iter().any(|other| other.path == one.path);
-            let more: Vec<_> = more.into_iter().filter(is_new).collect();
-            found.extend(more);
+            found.extend(self.index(probes).find(module));
         }
+        let mut seen = HashSet::new();
+        found.retain(|candidate| seen.insert(candidate.path.clone()));
         found
     }
 
@@ -113,9 +119,10 @@ impl Catalog {
             probes.note(&path, Links::Follow);
             path.exists().then_some(path)
         };
-        let at_place = self.sources.iter().find_map(place);
-        at_place
-            .or_else(|| Some(self.index(probes).by_build_id.get(build_id)?.first()?.path.clone()))
+        let of = |index: &Index| Some(index.by_build_id.get(build_id)?.first()?.path.clone());
+        of(self.of_files(probes))
+            .or_else(|| self.sources.iter().find_map(place))
+            .or_else(|| of(self.index(probes)))
     }
 
     /// A file of the module's name that has another id.
@@ -123,6 +130,20 @@ impl Catalog {
         let names = [module.code_name(), module.debug_name()];
         let index = self.index(probes);
         names.into_iter().flatten().find_map(|name| index.by_name.get(name).cloned())
+    }
+
+    /// The sources that are files: noted for each search, read once.
+    fn of_files(&self, probes: &Probes) -> &Index {
+        for file in &self.files {
+            probes.note(file, Links::Follow);
+        }
+        self.of_files.get_or_init(|| {
+            let mut index = Index::default();
+            for file in self.files.iter().filter_map(|file| identify(file, probes)) {
+                index.add(file);
+            }
+            index
+        })
     }
 
     fn index(&self, probes: &Probes) -> &Index {
@@ -148,15 +169,17 @@ impl Catalog {
     }
 }
 
-/// Whether there is no need to walk the folders for more. The files of Windows' modules are two:
-/// the PDB names what the image unwinds.
+/// Whether there is no need to walk the folders for more. The files of modules of Windows and macOS
+/// are two: the PDB or dSYM names what the image unwinds.
 fn is_complete(module: &ModuleId, found: &[Candidate]) -> bool {
-    let has = |kind| found.iter().any(|candidate| candidate.kind == kind);
+    use CandidateKind::{Breakpad, MachO, Pdb, Pe};
+    let count = |kind| found.iter().filter(|candidate| candidate.kind == kind).count();
+    if count(Breakpad) > 0 {
+        return true;
+    }
     match module.image_stamp {
-        Some(_) => {
-            has(CandidateKind::Pe) && has(CandidateKind::Pdb) || has(CandidateKind::Breakpad)
-        }
-        None => !found.is_empty(),
+        Some(_) => count(Pe) > 0 && count(Pdb) > 0,
+        None => !found.is_empty() && count(MachO) != 1,
     }
 }
 

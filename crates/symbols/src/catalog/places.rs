@@ -2,6 +2,7 @@
 //!
 //! | tree | path | file |
 //! |---|---|---|
+//! | none | `app`, `app.pdb` | any |
 //! | Breakpad | `app.pdb/GUIDAGE/app.sym` | `.sym` |
 //! | build ids | `.build-id/xx/yyyy.debug` | ELF |
 //! | symbol store | `app.pdb/GUIDAGE/app.pdb` | PDB |
@@ -31,7 +32,9 @@ const MAX_POINTER_BYTES: usize = 64 << 10;
 
 /// The existing files at known places below a source.
 pub(super) fn existing(source: &Path, module: &ModuleId, probes: &Probes) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
+    let names = [module.code_name(), module.debug_name()];
+    let mut paths: Vec<_> = names.into_iter().flatten().map(|name| source.join(name)).collect();
+    paths.dedup();
     paths.extend(breakpad_path(source, module));
     paths.extend(module.build_id.as_deref().and_then(|id| build_id_path(source, id, probes)));
     if module.build_id.is_none() {

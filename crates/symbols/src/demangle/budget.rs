@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use super::demangle;
 
-/// For the slow names of one file.
+/// For what takes longer than it should, in all names of one file.
 const MAX_MICROS: u64 = 500_000;
-/// A real name takes some microseconds; what takes longer than this is counted.
-const FREE_MICROS: u64 = 2_000;
+/// A real name takes some microseconds; what is more may be a busy machine.
+const FREE_MICROS: u64 = 20_000;
 /// Names remembered: when all of a file is told, each comes up many times.
 const MAX_NAMES: usize = 64 << 10;
 
@@ -34,9 +34,8 @@ impl Demangler {
         let started = Instant::now();
         let demangled = demangle(name).into_owned();
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if micros > FREE_MICROS {
-            self.spent_micros.fetch_add(micros.min(MAX_MICROS), Ordering::Relaxed);
-        }
+        let excess = micros.saturating_sub(FREE_MICROS).min(MAX_MICROS.saturating_mul(2));
+        self.spent_micros.fetch_add(excess, Ordering::Relaxed);
         let mut names = lock();
         if names.len() >= MAX_NAMES {
             names.clear();

@@ -30,6 +30,7 @@ pub fn demangle(name: &str) -> Cow<'_, str> {
     demangle_rust(name)
         .or_else(|| demangle_cpp(name))
         .or_else(|| msvc::demangle(name))
+        .or_else(|| msvc::name_anonymous(name))
         .map_or(Cow::Borrowed(name), |demangled| Cow::Owned(cut(&demangled).to_owned()))
 }
 

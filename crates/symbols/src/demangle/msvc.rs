@@ -9,6 +9,7 @@ const MAX_MANGLED_BYTES: usize = 4096;
 const FLAGS: Flags = Flags::NO_ACCESS_SPECIFIER.union(Flags::NO_MEMBER_TYPE);
 /// These would take calling conventions and return types off function pointers in parameters, too.
 const SHORT_FLAGS: Flags = FLAGS.union(Flags::NO_CALLING_CONVENTION).union(Flags::NO_RETURN_TYPE);
+const ANONYMOUS: &str = "?A0x";
 const CONVENTIONS: [&str; 9] = [
     "__cdecl ",
     "__thiscall ",
@@ -32,6 +33,24 @@ pub(super) fn demangle(name: &str) -> Option<String> {
         return Some(short);
     }
     Some(from_declaration(name).unwrap_or(short))
+}
+
+/// Names that compilers write into debug information without mangling them hold anonymous namespaces
+/// as `?A0x` and the hash of their file. `None` when there is none.
+pub(super) fn name_anonymous(name: &str) -> Option<String> {
+    let mut parts = name.split(ANONYMOUS);
+    let mut named = parts.next().filter(|before| before.len() < name.len())?.to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|letter: char| letter.is_ascii_hexdigit());
+        if rest.len() < part.len() && (rest.is_empty() || rest.starts_with("::")) {
+            named.push_str("`anonymous namespace'");
+            named.push_str(rest);
+        } else {
+            named.push_str(ANONYMOUS);
+            named.push_str(part);
+        }
+    }
+    Some(named)
 }
 
 /// The part of the whole declaration from the name on.
@@ -59,7 +78,22 @@ fn from_declaration(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::demangle;
+    use super::{demangle, name_anonymous};
+
+    #[test]
+    fn anonymous_namespaces_are_named() {
+        for (given, expected) in [
+            ("?A0xc3a0617d::crash", Some("`anonymous namespace'::crash")),
+            (
+                "a::?A0x1::b<?A0xdeadbeef::c>::f",
+                Some("a::`anonymous namespace'::b<`anonymous namespace'::c>::f"),
+            ),
+            ("f<?A0x>", Some("f<?A0x>")),
+            ("f", None),
+        ] {
+            assert_eq!(name_anonymous(given).as_deref(), expected);
+        }
+    }
 
     #[test]
     fn declarations_are_cut_to_what_tells_overloads_apart() {

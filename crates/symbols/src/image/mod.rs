@@ -8,7 +8,7 @@ mod symbols;
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use object::read::{Object, ObjectSection, ObjectSegment};
 
@@ -16,6 +16,7 @@ use self::cfi::CfiPlaces;
 pub use self::cfi::{CfiSection, CfiSections};
 pub(crate) use self::symbols::ImageSymbols;
 use crate::file::MappedFile;
+use crate::macho::function_starts;
 
 /// Page size by which the loader rounds an ELF image's base down. Smaller than on some systems
 /// (64 KiB on some AArch64), which is right as long as the first segment starts the file.
@@ -99,6 +100,7 @@ pub struct Image {
     has_dwarf: bool,
     has_symbol_table: bool,
     cfi: CfiPlaces,
+    function_starts: OnceLock<Vec<u64>>,
 }
 
 impl Image {
@@ -121,6 +123,7 @@ impl Image {
                 && has_contents(&object, ".debug_abbrev"),
             has_symbol_table: has_symbol_table(&object, format),
             cfi: CfiPlaces::read(&object),
+            function_starts: OnceLock::new(),
             file,
         })
     }
@@ -201,6 +204,14 @@ impl Image {
     /// The call frame information. `.debug_frame` is decompressed at the first call.
     pub fn cfi_sections(&self) -> CfiSections<'_> {
         self.cfi.sections(self)
+    }
+
+    /// Where functions begin after Mach-O's list of them, ascending; empty without one.
+    pub fn function_starts(&self) -> &[u64] {
+        self.function_starts.get_or_init(|| {
+            let object = self.object().ok();
+            object.map(|object| function_starts(&object, self.image_base)).unwrap_or_default()
+        })
     }
 
     /// Up to `size_bytes` of the image's contents at an address; shorter where the section that

@@ -18,12 +18,25 @@ pub fn is_equal(ours: &Frame, theirs: &Frame) -> bool {
 /// is an expression, which demanglers spell in their own ways.
 pub fn name(frame: &Frame) -> String {
     let text = frame.function.replace("(anonymous namespace)", "{anonymous}");
+    let text = text.replace("`anonymous namespace'", "{anonymous}");
+    let text = name_anonymous(&text);
     let text = match text.strip_prefix("decltype") {
         Some(rest) => after_brackets(rest.trim_start()),
         None => &text,
     };
     let end = text.find(['<', '(']).filter(|at| *at > 0).unwrap_or(text.len());
-    text[..end].trim_end().rsplit(' ').next().unwrap().to_owned()
+    text[..end].trim_end().rsplit([' ', '`']).next().unwrap().to_owned()
+}
+
+/// LLVM leaves `?A0x` and the hash of a file as PDBs spell it.
+fn name_anonymous(text: &str) -> String {
+    let mut parts = text.split("?A0x");
+    let mut named = parts.next().unwrap().to_owned();
+    for part in parts {
+        named += "{anonymous}";
+        named += part.trim_start_matches(|letter: char| letter.is_ascii_hexdigit());
+    }
+    named
 }
 
 fn after_brackets(text: &str) -> &str {

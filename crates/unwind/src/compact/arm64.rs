@@ -7,8 +7,8 @@
 //! | 4 frame | | `fp` points at the caller's `fp` and the return address |
 //! | 2, 4 | 0 to 4, 8 to 11 | pairs that are saved, from the top down: x19 and x20 to x27 and x28; d8 and d9 to d14 and d15 |
 //!
-//! What is interrupted in a prologue or an epilogue is told by its instructions: which of them were done,
-//! is seen from `sp`, `fp` and `lr`.
+//! What is interrupted in a prologue or an epilogue is told by its instructions, for mode 3 too: compilers
+//! for Apple's systems describe frames that are complete.
 
 use lastwords_symbols::Image;
 use minidump_unwind::FrameWalker;
@@ -18,6 +18,7 @@ use crate::bytes::u32_at;
 use crate::caller::Caller;
 
 const FRAMELESS: u32 = 2;
+const DWARF: u32 = 3;
 const FRAME: u32 = 4;
 const WORD: u64 = 8;
 /// Instructions of a prologue or an epilogue; a frame takes up to twelve.
@@ -36,7 +37,7 @@ pub(super) fn caller(
     rva: u32,
     walker: &(dyn FrameWalker + Send),
 ) -> Option<Caller> {
-    if !matches!(function.mode(), FRAMELESS | FRAME) {
+    if !matches!(function.mode(), FRAMELESS | FRAME | DWARF) {
         return None;
     }
     let frame = Frame { image, function, walker };
@@ -46,7 +47,11 @@ pub(super) fn caller(
             return interrupted;
         }
     }
-    if function.mode() == FRAME { frame.by_frame_pointer() } else { frame.by_size() }
+    match function.mode() {
+        FRAME => frame.by_frame_pointer(),
+        FRAMELESS => frame.by_size(),
+        _ => None,
+    }
 }
 
 struct Frame<'a> {

@@ -18,7 +18,8 @@
 //! | entries | 8 or 4 each | start, encoding | bits 0 to 23 start behind the index entry's, 24 to 31 encoding: common ones first, then the page's |
 //!
 //! Addresses are relative to the image, offsets to the section or to the page. An encoding's bits 24 to 27
-//! are its mode; 0 says nothing. Source: Apple, `mach-o/compact_unwind_encoding.h`.
+//! are its mode; 0 says nothing. Linkers make one entry of neighbours with equal encodings, so where a
+//! function begins is told by `LC_FUNCTION_STARTS`. Source: Apple, `mach-o/compact_unwind_encoding.h`.
 
 mod arm64;
 mod x86_64;
@@ -77,7 +78,21 @@ pub(crate) fn caller(image: &Image, rva: u64, walker: &(dyn FrameWalker + Send))
 }
 
 fn find_in(image: &Image, rva: u64) -> Option<Function> {
-    find(image.cfi_sections().unwind_info?.bytes, u32::try_from(rva).ok()?)
+    let rva = u32::try_from(rva).ok()?;
+    let mut function = find(image.cfi_sections().unwind_info?.bytes, rva)?;
+    if let Some(start) = start_before(image, rva) {
+        function.range.start = function.range.start.max(start);
+    }
+    Some(function)
+}
+
+/// The last start of a function at or before an address.
+fn start_before(image: &Image, rva: u32) -> Option<u32> {
+    let starts = image.function_starts();
+    let address = image.image_base().checked_add(u64::from(rva))?;
+    let after = starts.partition_point(|start| *start <= address);
+    let start = starts.get(after.checked_sub(1)?)?.checked_sub(image.image_base())?;
+    u32::try_from(start).ok()
 }
 
 /// Whether a function begins at an address, as far as is known: code that is not described may.

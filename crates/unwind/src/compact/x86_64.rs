@@ -23,6 +23,7 @@ use crate::code::{Step, epilogue, prologue};
 const RBP_FRAME: u32 = 1;
 const IMMEDIATE: u32 = 2;
 const INDIRECT: u32 = 3;
+const DWARF: u32 = 4;
 const WORD: u64 = 8;
 /// The longest prologue or epilogue, with reserve.
 const CODE_BYTES: usize = 96;
@@ -40,7 +41,7 @@ pub(super) fn caller(
     walker: &(dyn FrameWalker + Send),
 ) -> Option<Caller> {
     let frame = Frame { image, function, walker };
-    let is_known = matches!(function.mode(), RBP_FRAME | IMMEDIATE | INDIRECT);
+    let is_known = matches!(function.mode(), RBP_FRAME | IMMEDIATE | INDIRECT | DWARF);
     if !walker.has_grand_callee() && is_known {
         let interrupted = frame.in_prologue(rva).or_else(|| frame.in_epilogue(rva));
         if interrupted.is_some() {

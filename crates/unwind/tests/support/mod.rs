@@ -12,12 +12,15 @@ use minidump_unwind::{CallStack, SystemInfo, walk_stack};
 
 /// A module as a Linux dump describes it: path, and GNU build id in a `BpEL` record.
 pub fn elf_module(base: u64, size_bytes: u64, path: &str, build_id: &[u8]) -> MinidumpModule {
+    module(base, size_bytes, path, &[b"LEpB", build_id].concat())
+}
+
+fn module(base: u64, size_bytes: u64, path: &str, record: &[u8]) -> MinidumpModule {
     let utf16: Vec<u8> = path.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut bytes = u32::try_from(utf16.len()).unwrap().to_le_bytes().to_vec();
     bytes.extend(&utf16);
     let record_rva = bytes.len();
-    bytes.extend(b"LEpB");
-    bytes.extend(build_id);
+    bytes.extend(record);
     let raw = MINIDUMP_MODULE {
         base_of_image: base,
         size_of_image: u32::try_from(size_bytes).unwrap(),
@@ -29,6 +32,25 @@ pub fn elf_module(base: u64, size_bytes: u64, path: &str, build_id: &[u8]) -> Mi
         ..MINIDUMP_MODULE::default()
     };
     MinidumpModule::read(raw, &bytes, minidump::Endian::Little, None).unwrap()
+}
+
+/// A module as Windows' and Crashpad's dumps of macOS describe it: path, and an `RSDS` record.
+pub fn code_view_module(
+    base: u64,
+    size_bytes: u64,
+    path: &str,
+    debug_id: debugid::DebugId,
+) -> MinidumpModule {
+    let uuid = debug_id.uuid();
+    let (a, b, c, rest) = uuid.as_fields();
+    let mut record = b"RSDS".to_vec();
+    record.extend(a.to_le_bytes());
+    record.extend(b.to_le_bytes());
+    record.extend(c.to_le_bytes());
+    record.extend(rest);
+    record.extend(debug_id.appendix().to_le_bytes());
+    record.extend(b"a.pdb\0");
+    module(base, size_bytes, path, &record)
 }
 
 pub struct Target {

@@ -224,7 +224,8 @@ impl Pdb {
     fn name_at(&self, section: u16, offset: u32) -> Option<String> {
         let module = self.module(self.dbi.module_at(section, offset)?)?;
         let own = module.procedure(section, offset).and_then(|one| module.name(one));
-        self.public_at(section, offset, own.as_deref()).or(own)
+        let public = self.public_at(section, offset, own.as_deref());
+        public.or(own.map(|name| self.demangler.demangle(&name)))
     }
 
     fn public_before(&self, section: u16, offset: u32) -> Option<PublicName> {
@@ -238,7 +239,8 @@ impl Pdb {
         let names = publics.names_at(section, offset, MAX_FOLDED);
         let mut names = names.iter().map(|name| self.source_name(name));
         let last = names.next()?;
-        let is_own = |name: &String| own.is_some_and(|own| without_parameters(name) == own);
+        let own = own.map(|own| self.demangler.demangle(own));
+        let is_own = |name: &String| own.as_deref() == Some(without_parameters(name));
         if is_own(&last) {
             return Some(last);
         }
