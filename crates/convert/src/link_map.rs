@@ -44,24 +44,40 @@ struct Library {
 
 impl Rendezvous {
     /// Reads the stream; `read` gives bytes of the dump's file.
+    ///
+    /// Breakpad's writers up to 2014 had its structures as compilers lay them out: 4 bytes of padding
+    /// before the first address, and after the name of a library (the corpus' `linux_*.dmp`).
     pub(crate) fn read(
         stream: &[u8],
         read: &dyn Fn(usize, usize) -> Option<Vec<u8>>,
+    ) -> Option<Self> {
+        // The low half of a breakpoint's address is not 0.
+        let padding = if stream.get(12..16) == Some(&[0; 4]) { 4 } else { 0 };
+        Self::read_layout(stream, read, padding)
+    }
+
+    fn read_layout(
+        stream: &[u8],
+        read: &dyn Fn(usize, usize) -> Option<Vec<u8>>,
+        padding: usize,
     ) -> Option<Self> {
         let mut reader = Reader::new(stream);
         let version = reader.u32("version").ok()?;
         let map = usize::try_from(reader.u32("map").ok()?).ok()?;
         let count = usize::try_from(reader.u32("count").ok()?).ok()?.min(MAX_LIBRARIES);
+        reader.take(padding, "padding").ok()?;
         let breakpoint = reader.u64("brk").ok()?;
         let base = reader.u64("ldbase").ok()?;
         let dynamic = reader.u64("dynamic").ok()?;
-        let dynamic_bytes = stream.get(36..)?.to_vec();
-        let entries = read(map, count.checked_mul(ENTRY_BYTES)?)?;
+        let dynamic_bytes = stream.get(reader.offset()..)?.to_vec();
+        let entry_bytes = ENTRY_BYTES.checked_add(padding)?;
+        let entries = read(map, count.checked_mul(entry_bytes)?)?;
         let mut entries = Reader::new(&entries);
         let mut libraries = Vec::new();
         for _ in 0..count {
             let bias = entries.u64("addr").ok()?;
             let name = usize::try_from(entries.u32("name").ok()?).ok()?;
+            entries.take(padding, "padding").ok()?;
             let dynamic = entries.u64("ld").ok()?;
             libraries.push(Library { bias, name: string_at(read, name)?, dynamic });
         }
@@ -141,4 +157,40 @@ fn string_at(read: &dyn Fn(usize, usize) -> Option<Vec<u8>>, rva: usize) -> Opti
     let unit = |pair: &[u8]| Some(u16::from_le_bytes(pair.try_into().ok()?));
     let units: Vec<u16> = bytes.chunks_exact(2).filter_map(unit).collect();
     Some(String::from_utf16_lossy(&units).trim_end_matches('\0').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One library named "a" at bias 0x1000, in either layout.
+    fn dump(padding: usize) -> (Vec<u8>, Vec<u8>) {
+        let pad = vec![0u8; padding];
+        let mut stream = Writer::new();
+        stream.u32(1).u32(8).u32(1).raw(&pad).u64(0x10).u64(0x20).u64(0x30);
+        stream.u64(DT_DEBUG).u64(0).u64(0).u64(0);
+        let mut file = Writer::new();
+        file.u64(0).u64(0x1000).u32(64).raw(&pad).u64(0x1234);
+        let mut file = file.into_bytes();
+        file.resize(64, 0);
+        file.extend([2, 0, 0, 0, b'a', 0]);
+        (stream.into_bytes(), file)
+    }
+
+    #[test]
+    fn both_layouts_are_read_and_a_list_is_made_that_leads_to_all_libraries() {
+        for padding in [0, 4] {
+            let (stream, file) = dump(padding);
+            let read = |at: usize, length: usize| {
+                file.get(at..at.checked_add(length)?).map(<[u8]>::to_vec)
+            };
+            let found = Rendezvous::read(&stream, &read).unwrap();
+            assert_eq!((found.breakpoint, found.base, found.dynamic), (0x10, 0x20, 0x30));
+            assert_eq!(found.libraries[0].name, "a");
+            assert!(!found.is_in(&Memory::default()));
+            let memory = Memory::new(found.pieces(0x5001).unwrap());
+            assert!(found.is_in(&memory), "padding {padding}");
+            assert_eq!(memory.word(0x38), Some(0x6000), "DT_DEBUG leads to the list");
+        }
+    }
 }
