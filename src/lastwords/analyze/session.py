@@ -38,6 +38,7 @@ class DumpSession:
         from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
 
         options = {"symbols": [str(item) for item in symbols], "local_modules": local_modules}
+        self.core_version = core.core_version()
         self._error = core.CoreError
         try:
             self._session = core.Session(os.fspath(path), json.dumps(options).encode())

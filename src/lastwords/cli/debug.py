@@ -142,7 +142,7 @@ def _run_stdin(debugger: Debugger) -> None:
 
 
 def _terminal_reader(debugger: Debugger) -> Callable[[], str]:
-    from lastwords.cli.debug_prompt import reader  # noqa: PLC0415  (60 ms of prompt_toolkit)
+    from lastwords.debug.prompt import reader  # noqa: PLC0415  (60 ms of prompt_toolkit)
 
     return reader(debugger, _history_file())
 

@@ -102,7 +102,7 @@ def test_threads_are_chosen_listed_and_run_through(corpus: Path) -> None:
     assert session.debugger.prompt == f"0:{session.debugger.thread:03d}> "
     session.run("~0s")
     assert session.run("~.")[0].startswith(".  0  Id: ")
-    assert sum("Child" in line for line in session.run("~*k 1")) == count
+    assert sum("  Id: " in line for line in session.run("~*k 1")) == count
     assert session.debugger.thread == 0, "running through threads chooses none"
     assert "there are threads" in session.run(f"~{count}s")[0]
 

@@ -191,9 +191,7 @@ def end(debugger: Debugger, _: str, __: str) -> Iterable[str]:
 )
 def version(debugger: Debugger, _: str, __: str) -> Iterable[str]:
     """Versions."""
-    from importlib.metadata import version as version_of  # noqa: PLC0415  (10 ms)
-
-    yield f"lastwords {version_of('lastwords')}"
+    yield f"lastwords {debugger.target.session.core_version}"
     yield from debugger.start("vertarget")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lastwords.debug import COMMANDS
+from lastwords.debug.registry import COMMANDS
 from lastwords.errors import DependencyError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.completion import CompleteEvent, Completion
     from prompt_toolkit.document import Document
 
-    from lastwords.debug import Debugger
+    from lastwords.debug.debugger import Debugger
 
 __all__ = ["reader", "words_for"]
 
