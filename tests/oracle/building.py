@@ -1,0 +1,146 @@
+"""Builds the native steps (`programs/steps.*`) for an interpreter, once, into a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steps import COPIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from interpreters import Interpreter
+
+__all__ = ["Built", "build", "compile_into_cache"]
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+DEADLINE_S = 300
+PLAIN = ("-g", "-O2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What the scripts of an interpreter can use."""
+
+    extensions: dict[str, Path]
+    """Name in the scripts → file of the extension module."""
+    rust: Path | None = None
+    has: frozenset[str] = field(default_factory=frozenset)
+    path: tuple[Path, ...] = ()
+    """Folders in which further packages are."""
+
+
+def build(interpreter: Interpreter, *, flags: Sequence[str] = PLAIN) -> Built:
+    """Build all steps that this machine has the tools for."""
+    include = f"-I{interpreter.include}"
+    parts = {"steps": _c(include, flags)}
+    if bound := _pybind11(include, flags):
+        parts["bound"] = bound
+    if made := _cython(include, flags):
+        parts["made"] = made
+    rust = _rust()
+    names = {"bound": "pybind11", "made": "cython"}
+    has = {names[name] for name in parts if name in names} | ({"rust"} if rust else set())
+    greenlets = _greenlet(interpreter)
+    if greenlets:
+        has.add("greenlet")
+    return Built(extensions=parts, rust=rust, has=frozenset(has), path=greenlets)
+
+
+def compile_into_cache(
+    name: str, command: Sequence[str | Path], inputs: Sequence[Path], *, cwd: Path | None = None
+) -> Path:
+    """Run a compiler, unless it has made `name` of the same files by the same command before.
+
+    Args:
+        name: Of the file that is made.
+        command: What makes it, without `-o`.
+        inputs: Files that it is made of.
+        cwd: Where the compiler runs.
+    """
+    digest = hashlib.sha256(repr([str(word) for word in command]).encode())
+    for file in inputs:
+        digest.update(file.read_bytes())
+    folder = _cache() / digest.hexdigest()[:16]
+    target = folder / name
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        made = Path(temporary) / name
+        done = subprocess.run(
+            [str(word) for word in [*command, "-o", made]],
+            cwd=cwd, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        made.rename(target)
+    return target
+
+
+def _cache() -> Path:
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    return Path(os.environ.get("LASTWORDS_ORACLE_CACHE", target / "oracle")).resolve()
+
+
+def _c(include: str, flags: Sequence[str]) -> Path:
+    sources = [PROGRAMS / "steps.c", PROGRAMS / "leaves.S"]
+    command = ["cc", *flags, "-fPIC", "-shared", "-pthread", include, *sources]
+    return compile_into_cache("oracle_steps.so", command, sources)
+
+
+def _pybind11(include: str, flags: Sequence[str]) -> Path | None:
+    package = _package("pybind11")
+    if not package:
+        return None
+    source = PROGRAMS / "steps.cpp"
+    options = ["-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", "-w"]
+    command = ["c++", *flags, *options, include, f"-I{package / 'include'}", source]
+    return compile_into_cache("oracle_pybind11.so", command, [source])
+
+
+def _cython(include: str, flags: Sequence[str]) -> Path | None:
+    if not _package("Cython"):
+        return None
+    template = (PROGRAMS / "steps.pyx").read_text("utf-8")
+    copies = [template.replace("NN", f"{copy:02}") for copy in range(COPIES["cython"])]
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "made_by_cython.pyx"
+        text.write_text("\n".join(copies), "utf-8")
+        command: list[str | Path] = [sys.executable, "-m", "cython", "-3", text.name]
+        source = compile_into_cache("made_by_cython.c", command, [text], cwd=text.parent)
+    command = ["cc", *flags, "-fPIC", "-shared", "-w", include, source]
+    return compile_into_cache("made_by_cython.so", command, [source])
+
+
+def _rust() -> Path | None:
+    compiler = shutil.which("rustc")
+    if not compiler:
+        return None
+    source = PROGRAMS / "steps.rs"
+    options = ["--edition=2024", "--crate-type=cdylib", "-g", "-O", "--crate-name=oracle_rust"]
+    return compile_into_cache("liboracle_rust.so", [compiler, *options, source], [source])
+
+
+def _greenlet(interpreter: Interpreter) -> tuple[Path, ...]:
+    """The folder of the greenlet package of that interpreter, if it has one."""
+    asked = "import greenlet, os; print(os.path.dirname(os.path.dirname(greenlet.__file__)))"
+    done = subprocess.run(
+        [interpreter.program, "-c", asked],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    return (Path(done.stdout.strip()),) if done.returncode == 0 else ()
+
+
+def _package(name: str) -> Path | None:
+    found = importlib.util.find_spec(name)
+    return Path(found.origin).parent if found and found.origin else None
