@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 
     from interpreters import Interpreter
 
-__all__ = ["Built", "build", "compile_into_cache"]
+__all__ = ["Built", "build", "greenlet_folder", "stripped_library"]
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 DEADLINE_S = 300
-PLAIN = ("-g", "-O2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +40,34 @@ class Built:
     """Folders in which further packages are."""
 
 
-def build(interpreter: Interpreter, *, flags: Sequence[str] = PLAIN) -> Built:
-    """Build all steps that this machine has the tools for."""
+def build(
+    interpreter: Interpreter, *, has_debug_info: bool = True, is_odd: bool = False
+) -> Built:
+    """Build all steps that this machine has the tools for; the odd ones only if asked."""
+    flags = ("-g" if has_debug_info else "-g0", "-O2")
     include = f"-I{interpreter.include}"
     parts = {"steps": _c(include, flags)}
+    if is_odd:
+        parts["odd"] = _odd(include, flags)
     if bound := _pybind11(include, flags):
         parts["bound"] = bound
     if made := _cython(include, flags):
         parts["made"] = made
-    rust = _rust()
-    names = {"bound": "pybind11", "made": "cython"}
-    has = {names[name] for name in parts if name in names} | ({"rust"} if rust else set())
-    greenlets = _greenlet(interpreter)
+    rust = _rust(flags[0])
+    names = {"bound": "pybind11", "made": "cython", "odd": "odd"}
+    has = {"asyncio", "ctypes", *(names[name] for name in parts if name in names)}
+    has |= {"rust"} if rust else set()
+    greenlets = greenlet_folder(interpreter)
     if greenlets:
         has.add("greenlet")
     return Built(extensions=parts, rust=rust, has=frozenset(has), path=greenlets)
+
+
+def stripped_library(interpreter: Interpreter, option: str) -> Path:
+    """A copy of the interpreter's library from which strip(1) took what `option` says."""
+    return compile_into_cache(
+        interpreter.core.name, ["strip", option, interpreter.core], [interpreter.core]
+    )
 
 
 def compile_into_cache(
@@ -98,6 +111,24 @@ def _c(include: str, flags: Sequence[str]) -> Path:
     return compile_into_cache("oracle_steps.so", command, sources)
 
 
+def _odd(include: str, flags: Sequence[str]) -> Path:
+    bare = _object("bare", ["-g0", "-O2"])
+    debug_frame = _object("debugframe", ["-g", "-O2"])
+    sources = [PROGRAMS / "odd.c", PROGRAMS / "odd.S", bare, debug_frame]
+    options = ["-fPIC", "-shared", "-pthread", "-Wl,-z,lazy", "-fcf-protection=none"]
+    return compile_into_cache(
+        "oracle_odd.so", ["cc", *flags, *options, include, *sources], sources
+    )
+
+
+def _object(name: str, flags: Sequence[str]) -> Path:
+    """`bare.c` without tables for unwinding, its functions called `oracle_NAME_NN`."""
+    source = PROGRAMS / "bare.c"
+    untold = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fomit-frame-pointer"]
+    command = ["cc", *flags, *untold, "-fPIC", "-c", f"-DNAME={name}", source]
+    return compile_into_cache(f"{name}.o", command, [source])
+
+
 def _pybind11(include: str, flags: Sequence[str]) -> Path | None:
     package = _package("pybind11")
     if not package:
@@ -122,17 +153,26 @@ def _cython(include: str, flags: Sequence[str]) -> Path | None:
     return compile_into_cache("made_by_cython.so", command, [source])
 
 
-def _rust() -> Path | None:
+def _rust(debug_info: str) -> Path | None:
     compiler = shutil.which("rustc")
     if not compiler:
         return None
     source = PROGRAMS / "steps.rs"
-    options = ["--edition=2024", "--crate-type=cdylib", "-g", "-O", "--crate-name=oracle_rust"]
+    options = ["--edition=2024", "--crate-type=cdylib", "-O", "--crate-name=oracle_rust"]
+    options += [f"-Cdebuginfo={2 if debug_info == '-g' else 0}"]
     return compile_into_cache("liboracle_rust.so", [compiler, *options, source], [source])
 
 
-def _greenlet(interpreter: Interpreter) -> tuple[Path, ...]:
-    """The folder of the greenlet package of that interpreter, if it has one."""
+@functools.cache
+def greenlet_folder(interpreter: Interpreter) -> tuple[Path, ...]:
+    """The folder of the greenlet package for that interpreter, if there is one.
+
+    One in the cache is put there by hand, for the tests install nothing:
+    `python3.12 -m pip install --target target/oracle/greenlet-3.12 greenlet`.
+    """
+    cached = _cache() / f"greenlet-{interpreter.numbers[0]}.{interpreter.numbers[1]}"
+    if cached.is_dir():
+        return (cached,)
     asked = "import greenlet, os; print(os.path.dirname(os.path.dirname(greenlet.__file__)))"
     done = subprocess.run(
         [interpreter.program, "-c", asked],

@@ -141,6 +141,87 @@ def $here():
         """,
     ),
     Kind(
+        name="far_line",
+        source="""
+def $here():
+    exec(compile("\\n" * 70000 + "leading()", "<text $n>", "exec"), {"leading": $next})
+""",
+        frames="""
+            py $here
+            lib builtin_exec
+            text <module>
+        """,
+    ),
+    Kind(
+        name="line_after_line",
+        source="""
+def $here():
+    text = "def far():\\n x = 1\\n" + "\\n" * 300 + " y = [" + "\\n" * 9000 + "leading()]\\nfar()"
+    exec(compile(text, "<text $n>", "exec"), {"leading": $next})
+""",
+        frames="""
+            py $here
+            lib builtin_exec
+            text <module>
+            text far
+        """,
+    ),
+    Kind(
+        name="wide_column",
+        source="""
+def $here():
+    text = "[" + "'ä', " * 200 + "(leading(),), " + "'ß', " * 40 + "]"
+    exec(compile(text, "<text $n>", "exec"), {"leading": $next})
+""",
+        frames="""
+            py $here
+            lib builtin_exec
+            text <module>
+        """,
+    ),
+    Kind(
+        name="long_code",
+        source="""
+def $here():
+    text = "\\n".join(f"x{index} = {index}" for index in range(3000)) + "\\nleading()"
+    exec(compile(text, "<text $n>", "exec"), {"leading": $next})
+""",
+        frames="""
+            py $here
+            lib builtin_exec
+            text <module>
+        """,
+    ),
+    Kind(
+        name="code_without_lines",
+        source="""
+def untold_$n():
+    return $next()
+untold_$n.__code__ = untold_$n.__code__.replace(co_linetable=b"")
+def $here():
+    return untold_$n()
+""",
+        frames="""
+            py $here
+            py untold_$n
+        """,
+        since=(3, 11),
+    ),
+    Kind(
+        name="code_of_another_line",
+        source="""
+def moved_$n():
+    return $next()
+moved_$n.__code__ = moved_$n.__code__.replace(co_firstlineno=100_000)
+def $here():
+    return moved_$n()
+""",
+        frames="""
+            py $here
+            py moved_$n
+        """,
+    ),
+    Kind(
         name="import",
         source="""
 def $here():
@@ -404,6 +485,7 @@ def $here():
             lib closure_fcn
             py comparing_$n
         """,
+        needs="ctypes",
     ),
     Kind(
         name="ctypes_python_call",
@@ -420,6 +502,7 @@ def $here():
             lib ffi_call(_int|_unix64|)
             lib PyObject_CallNoArgs
         """,
+        needs="ctypes",
     ),
 ]
 

@@ -25,7 +25,7 @@ C = [
     _given("c_aligned_frame", "steps.aligned_$c($next)", "own aligned_$c"),
     _given("c_large_frame", "steps.large_$c($next)", "own large_$c"),
     _given("c_cold_part", "steps.cold_$c($next)", "own cold_$c\nown chill_$c"),
-    _given("c_inlined", "steps.inlined_$c($next)", "own inlined_$c\nown inner_$c"),
+    _given("c_inlined", "steps.inlined_$c($next)", "own inlined_$c\ninl inner_$c"),
     _given("c_qsort", "steps.qsort_$c($next)", "own qsort_$c\nlib .*qsort(_r)?\nown compare_$c"),
     _given("c_once", "steps.once_$c($next)", "own once_$c\nown once_${c}_routine"),
     _given("c_in_map", "list(map(steps.call_$c, [$next]))", "lib map_next\nown call_$c"),
@@ -131,7 +131,7 @@ CYTHON = [
     _given("cython_class", "made.oracle_Ring_$c().run($next)", "own Ring_${c}_run\nown cymethod_$c", copies="cython", needs="cython"),
     _given("cython_slot", "made.oracle_Ring_$c() + $next", "lib PyNumber_Add\nown Ring_${c}___add__", copies="cython", needs="cython"),
     _given("cython_generator", "next(made.oracle_cygenerator_$c($next))", "lib builtin_next\nown cybody", copies="cython", needs="cython"),
-    _given("cython_inner", "made.oracle_cyouter_$c($next)", "own cyouter_$c\nown cyinner_$c", copies="cython", needs="cython"),
+    _given("cython_inner", "made.oracle_cyouter_$c($next)", "own cyouter_$c\ninl cyinner_$c", copies="cython", needs="cython"),
     Kind(
         name="cython_coroutine",
         source="""
@@ -142,7 +142,7 @@ def $here():
 """,
         frames="""
             py $here
-            lib gen_send
+            lib gen_send.*
             py waiting_$n
             own cybody
         """,
@@ -151,21 +151,4 @@ def $here():
     ),
 ]  # fmt: skip
 
-GREENLETS = [
-    Kind(
-        name="greenlet",
-        source="""
-def $here():
-    return greenlet.greenlet(lambda: $next()).switch()
-""",
-        frames="""
-            py $here
-            cut
-            py $here.<locals>.<lambda>
-        """,
-        needs="greenlet",
-        once="greenlet",
-    ),
-]
-
-KINDS = [*C, *CPP, *RUST, *CYTHON, *GREENLETS]
+KINDS = [*C, *CPP, *RUST, *CYTHON]

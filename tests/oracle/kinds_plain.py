@@ -459,7 +459,7 @@ def $here():
 """,
         frames="""
             py $here
-            lib gen_send
+            lib gen_send.*
             py made_$n
         """,
     ),
@@ -582,7 +582,7 @@ def $here():
 """,
         frames="""
             py $here
-            lib gen_send
+            lib gen_send.*
             py first_$n
             py second_$n
             py third_$n
@@ -601,7 +601,7 @@ def $here():
 """,
         frames="""
             py $here
-            lib gen_send
+            lib gen_send.*
             py waiting_$n
             py Awaited_$n.__await__
         """,
@@ -620,7 +620,7 @@ def $here():
 """,
         frames="""
             py $here
-            lib gen_send
+            lib gen_send.*
             py taking_$n
             lib async_gen_asend_(iternext|send)
             py made_$n
@@ -638,7 +638,7 @@ def $here():
 """,
         frames="""
             py $here
-            lib gen_send
+            lib gen_send.*
             py taking_$n
             py<3.12 taking_$n.<locals>.<listcomp>
         """,
@@ -659,7 +659,7 @@ def $here():
 """,
         frames="""
             py $here
-            lib gen_send
+            lib gen_send.*
             py opening_$n
             py Opened_$n.__aenter__
         """,
@@ -683,6 +683,7 @@ def $here():
             py inner_$n
         """,
         once="loop",
+        needs="asyncio",
     ),
     Kind(
         name="asyncio_task",
@@ -702,6 +703,7 @@ def $here():
             py work_$n
         """,
         once="loop",
+        needs="asyncio",
     ),
     Kind(
         name="asyncio_call_soon",
@@ -718,6 +720,7 @@ def $here():
             lib context_run
         """,
         once="loop",
+        needs="asyncio",
     ),
 ]
 

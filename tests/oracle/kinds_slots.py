@@ -202,7 +202,6 @@ def $here():
 """,
         frames="""
             py $here
-            py<3.10 letting_go_$n
             lib subtype_dealloc
             lib slot_tp_finalize
             py Dying_$n.__del__

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from steps import Kind
 
-__all__ = ["HOLD", "STOPS", "Stop"]
+__all__ = ["CRASH", "HOLD", "STOPS", "Stop"]
 
 READ, POLL, NANOSLEEP, FUTEX, PAUSE, CLOCK_NANOSLEEP = 0, 7, 35, 202, 34, 230
 
@@ -38,5 +38,7 @@ STOPS = [
     _stop("popped", {PAUSE}, "own leaf_popped"),
     _stop("saved", {PAUSE}, "own leaf_saved"),
 ]
+CRASH = _stop("crash", set(), "")
+"""The end of a process."""
 HOLD = _stop("hold", {READ}, "lib (__)?(GI_)?_*(libc_)?read")
 """That of the main thread: it keeps the GIL."""

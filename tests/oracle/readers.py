@@ -12,7 +12,7 @@ from lastwords.cli.main import VERBS
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HAS_STACKS_VERB", "dump", "read_by_dump", "read_by_stacks"]
+__all__ = ["HAS_STACKS_VERB", "analyze", "dump", "read_by_stacks", "spooled_dump"]
 
 DEADLINE_S = 120
 HAS_STACKS_VERB = "stacks" in VERBS
@@ -34,9 +34,14 @@ def dump(pid: int, file: Path) -> Path:
     return file
 
 
-def read_by_dump(pid: int, folder: Path) -> dict[str, Any]:
-    """The analysis document of a dump made now."""
-    file = dump(pid, folder / "victim.dmp")
+def spooled_dump(spool: Path) -> Path:
+    """The dump of the only report in a spool."""
+    [file] = spool.glob("pending/*/dump.dmp")
+    return file
+
+
+def analyze(file: Path) -> dict[str, Any]:
+    """The analysis document of a dump."""
     document = json.loads(lastwords("analyze", file, "--json", "--max-frames", "32768"))
     assert isinstance(document, dict)
     return document

@@ -3,70 +3,69 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import readers
-from scripts import random_scripts, usable_kinds
-from verdicts import Judgement, Verdict, judge
-from victims import running
+from building import build, stripped_library
+from verdicts import Judgement, judge
+from victims import Victim, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from building import Built
     from interpreters import Interpreter
     from scripts import Script
+    from variants import Variant
 
-__all__ = ["PER_PROCESS", "Result", "judge_scripts", "run_random"]
+__all__ = ["PER_PROCESS", "judge_scripts", "run"]
 
 PER_PROCESS = 50
 
 
-@dataclass(slots=True, kw_only=True)
-class Result:
-    """What came out of many scripts on one interpreter."""
-
-    interpreter: Interpreter
-    judgements: list[Judgement] = field(default_factory=list)
-
-    @property
-    def counts(self) -> Counter[Verdict]:
-        return Counter(judgement.verdict for judgement in self.judgements)
-
-    @property
-    def frames(self) -> int:
-        """Frames that were compared: Python's and native ones."""
-        truths = [judgement.truth for judgement in self.judgements]
-        return sum(len(truth.python) + len(truth.addresses) for truth in truths)
+def run(
+    interpreter: Interpreter, variant: Variant, *, seed: str, count: int
+) -> list[Judgement]:
+    """Judge `count` random scripts."""
+    judgements: list[Judgement] = []
+    built = build(interpreter, has_debug_info=variant.has_debug_info, is_odd=not variant.is_plain)
+    count = min(count, variant.max_scripts)
+    for start in range(0, count, PER_PROCESS):
+        size = min(PER_PROCESS, count - start)
+        scripts = variant.scripts(
+            interpreter, built, seed=f"{seed}/{variant.name}/{interpreter.name}/{start}", count=size
+        )
+        judgements += judge_scripts(interpreter, variant, scripts)
+    return judgements
 
 
 def judge_scripts(
-    interpreter: Interpreter, built: Built, scripts: Sequence[Script]
+    interpreter: Interpreter, variant: Variant, scripts: Sequence[Script]
 ) -> list[Judgement]:
     """Run scripts in one process and judge all its threads."""
+    built = build(interpreter, has_debug_info=variant.has_debug_info, is_odd=not variant.is_plain)
+    library = stripped_library(interpreter, variant.strip) if variant.strip else None
     with tempfile.TemporaryDirectory(prefix="oracle-") as temporary:
         folder = Path(temporary)
-        with running(interpreter, built, scripts, folder / "scripts") as victim:
-            if readers.HAS_STACKS_VERB:
-                document = readers.read_by_stacks(victim.pid)
-            else:
-                document = readers.read_by_dump(victim.pid, folder)
-        threads = {thread["thread_id"]: thread for thread in document["threads"]}
+        spool = folder / "spool" if variant.is_crash else None
+        with running(
+            interpreter, built, scripts, folder / "scripts",
+            options=variant.options, library=library, spool=spool,
+        ) as victim:  # fmt: skip
+            document = _read(victim, folder, spool)
         return [
-            judge(truth, threads.get(truth.thread_id), has_names=interpreter.has_debug_info)
+            judge(
+                truth, document, is_exact=variant.is_exact,
+                has_names=interpreter.has_debug_info and not variant.strip,
+                has_inlines=variant.has_debug_info,
+            )
             for truth in victim.truths
-        ]
+        ]  # fmt: skip
 
 
-def run_random(
-    interpreter: Interpreter, built: Built, *, seed: str, count: int
-) -> Iterator[Judgement]:
-    """Judge `count` random scripts."""
-    kinds = [k for k in usable_kinds(interpreter.numbers, built.has) if k.name!="greenlet"]
-    for start in range(0, count, PER_PROCESS):
-        size = min(PER_PROCESS, count - start)
-        scripts = random_scripts(f"{seed}/{interpreter.name}/{start}", size, kinds)
-        yield from judge_scripts(interpreter, built, scripts)
+def _read(victim: Victim, folder: Path, spool: Path | None) -> dict[str, Any]:
+    if spool:
+        return readers.analyze(readers.spooled_dump(spool))
+    if readers.HAS_STACKS_VERB:
+        return readers.read_by_stacks(victim.pid)
+    return readers.analyze(readers.dump(victim.pid, folder / "victim.dmp"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import kinds_library
 import kinds_native
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["KINDS", "Script", "make_script", "random_scripts", "usable_kinds"]
+__all__ = ["KINDS", "Script", "make_script", "once", "random_scripts", "usable_kinds"]
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -45,9 +45,14 @@ class Script:
     file: str
     steps: tuple[Step, ...]
     stop: Stop
-    is_raw_thread: bool
-    is_last: bool
+    thread: Literal["main", "threading", "raw", "native"]
+    """The thread in which it runs: that of the program, or how that is started."""
     padding: tuple[int, ...]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is the last one that its process starts."""
+        return self.thread == "main"
 
     @property
     def whole(self) -> tuple[Step, ...]:
@@ -79,7 +84,7 @@ class Script:
 
 
 def usable_kinds(version: Version, has: Iterable[str]) -> list[Kind]:
-    """The kinds of steps that an interpreter can run."""
+    """The kinds of steps that an interpreter can run with what there is."""
     there = {"", *has}
     return [kind for kind in KINDS.values() if kind.since <= version and kind.needs in there]
 
@@ -92,16 +97,18 @@ def make_script(
     chance: random.Random | None = None,
     is_last: bool = False,
 ) -> Script:
-    """A script of these steps; `chance` decides what does not matter to its truth."""
+    """A script of these steps; `chance` decides what does not matter to its truth.
+
+    The last script of a process runs in its main thread.
+    """
     chance = chance or random.Random(name)
     steps = [Step(kind=kind, level=level, script=name) for level, kind in enumerate(kinds)]
     return Script(
         name=name,
         file=f"{name}{chance.choice(_ODD_NAMES)}.py",
         steps=tuple(steps),
-        stop=HOLD if is_last else stop,
-        is_raw_thread=chance.random() < 0.5,
-        is_last=is_last,
+        stop=stop,
+        thread="main" if is_last else chance.choice(("threading", "raw", "native")),
         padding=tuple(chance.randrange(4) for _ in range(7)),
     )
 
@@ -115,9 +122,9 @@ def random_scripts(
         chance = random.Random(f"{seed}/{index}")
         is_last = index == count - 1
         depth = _depth(chance, min(max_depth, _MAIN) if is_last else max_depth)
-        chosen = _choose(chance, depth, kinds)
+        chosen = once([chance.choice(kinds) for _ in range(depth)])
         name = f"script_{index:04}"
-        stop = chance.choice(STOPS)
+        stop = HOLD if is_last else chance.choice(STOPS)
         scripts.append(make_script(name, chosen, stop, chance=chance, is_last=is_last))
     return scripts
 
@@ -127,14 +134,12 @@ def _depth(chance: random.Random, max_depth: int) -> int:
     return min(chance.randint(*bounds), max_depth)
 
 
-def _choose(chance: random.Random, depth: int, kinds: Sequence[Kind]) -> list[Kind]:
-    """Any kinds, but of those that may stand in a script once only the first."""
-    chosen: list[Kind] = []
+def once(kinds: Sequence[Kind]) -> list[Kind]:
+    """Without the second of those of which one may stand in a script."""
     met: set[str] = set()
-    while len(chosen) < depth:
-        kind = chance.choice(kinds)
-        if kind.once and kind.once in met:
-            continue
+    kept = []
+    for kind in kinds:
+        if not kind.once or kind.once not in met:
+            kept.append(kind)
         met.add(kind.once)
-        chosen.append(kind)
-    return chosen
+    return kept

@@ -14,8 +14,10 @@ The frames of a kind are written oldest first, one a line:
 | `text QUALNAME` | of Python, in text compiled under the name `<text $n>` |
 | `std PART` | of Python: one or more whose file's path contains PART |
 | `own KEY` | native, of our own: exactly these and no others |
+| `inl KEY` | the same, inlined: only debug information names it |
 | `lib REGEX` | native, of the interpreter or a library: at least these, where it has names |
 | `cut` | here a greenlet begins: the Python frames before it are not linked |
+| `inner` | of Python: those that start a script's rest in an interpreter of its own |
 
 `py<3.12 …` and `lib>=3.11 …` are frames of those versions only.
 """
@@ -29,7 +31,7 @@ from string import Template
 __all__ = ["COPIES", "Frame", "Kind", "Step", "Version", "frames_of"]
 
 Version = tuple[int, int]
-COPIES = {"steps": 8, "pybind11": 4, "cython": 4}
+COPIES = {"steps": 8, "pybind11": 4, "cython": 4, "odd": 4}
 """How many copies of each native step there are, by the module that holds them."""
 
 _LINE = re.compile(r"(?P<word>[a-z]+)(?:(?P<test><|>=)3\.(?P<minor>\d+))?(?: (?P<text>.*))?")
@@ -57,7 +59,10 @@ class Kind:
     """Of the kinds with the same word here only one step may stand in a script."""
     copies: str = "steps"
     needs: str = ""
-    """Name of what has to be there beside the interpreter."""
+    """Name of what has to be there beside the interpreter; `asyncio` and
+    `ctypes` always are."""
+    is_exact: bool = True
+    """Whether the C library's unwinder can walk through it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PythonFrame", "ScriptError", "Truth", "read_truth"]
 
-_BASE = ("/victim.py", "/threading.py")
+_NATIVE = ("own", "inl", "lib")
+_BASE = ("/victim.py", "/threading.py", "<string>")
 """Files of the frames that call a script's first function."""
 
 
@@ -50,6 +51,11 @@ class Truth:
     addresses: tuple[int, ...]
     """Return addresses, the first of them in the function that stopped."""
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether there are all return addresses, not only the newest."""
+        return all(step.kind.is_exact for step in self.script.whole)
+
 
 def read_truth(script: Script, folder: Path, version: Version) -> Truth:
     """The truth that the thread of `script` wrote into `folder`.
@@ -57,21 +63,37 @@ def read_truth(script: Script, folder: Path, version: Version) -> Truth:
     Raises:
         ScriptError: The thread's Python frames are not those that the script declares.
     """
-    noted = json.loads((folder / "truth" / f"{script.name}.json").read_text("utf-8"))
-    frames = list(reversed(noted["python"]))
-    module_folder = str(folder)
-    gaps = _Gaps(frames, module_folder, version)
-    gaps.skip_base()
-    for step, frame in script.frames(version):
+    noted = _read(folder, script.name)
+    outer = _read(folder, f"{script.name}.outer")
+    python = [*noted["python"], *outer.get("python", [])]
+    gaps = _Gaps(list(reversed(python)), str(folder))
+    if script.thread == "native":
+        gaps.gaps[0].append(Frame(word="own", text="native_thread"))
+    declared = script.frames(version)
+    cut = max((i for i, (_, frame) in enumerate(declared) if frame.word == "cut"), default=None)
+    if cut is None:
+        gaps.skip_base()
+    for step, frame in declared[:cut]:
+        # A greenlet's caller has frames too, but they are not linked to those of its own.
+        if cut is None or frame.word in _NATIVE:
+            gaps.take(script, step, frame)
+    for step, frame in declared[cut + 1 :] if cut is not None else ():
         gaps.take(script, step, frame)
     gaps.finish()
     return Truth(
         script=script,
         thread_id=noted["thread_id"],
-        python=tuple(_python_frame(frame) for frame in noted["python"]),
+        python=tuple(_python_frame(frame) for frame in python),
         gaps=tuple(tuple(reversed(gap)) for gap in reversed(gaps.gaps)),
         addresses=tuple(noted["native"]),
     )
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    file = folder / "truth" / f"{name}.json"
+    noted = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    assert isinstance(noted, dict)
+    return noted
 
 
 def _python_frame(noted: dict[str, Any]) -> PythonFrame:
@@ -88,24 +110,23 @@ def _python_frame(noted: dict[str, Any]) -> PythonFrame:
 class _Gaps:
     """Takes the noted frames, oldest first, as they are declared."""
 
-    def __init__(self, noted: Sequence[dict[str, Any]], folder: str, version: Version) -> None:
+    def __init__(self, noted: Sequence[dict[str, Any]], folder: str) -> None:
         self.gaps: list[list[Frame]] = [[]]
         self._noted = noted
         self._next = 0
         self._folder = folder
-        self._version = version
 
     def skip_base(self) -> None:
         while self._next < len(self._noted) and self._noted[self._next]["file"].endswith(_BASE):
             self._pass_frame()
 
     def take(self, script: Script, step: Step, frame: Frame) -> None:
-        if frame.word in ("own", "lib"):
+        if frame.word in _NATIVE:
             self.gaps[-1].append(frame)
         elif frame.word == "std":
             self._take_library(step, frame)
-        elif frame.word == "cut":
-            self._begin_anew()
+        elif frame.word == "inner":
+            self.skip_base()
         else:
             self._take_frame(step, frame, self._file(script, step, frame.word))
 
@@ -146,8 +167,3 @@ class _Gaps:
     def _pass_frame(self) -> None:
         self._next += 1
         self.gaps.append([])
-
-    def _begin_anew(self) -> None:
-        """A greenlet: what was declared before is native only."""
-        self.gaps = [[frame for gap in self.gaps for frame in gap]]
-        raise ScriptError("not yet")

@@ -25,6 +25,10 @@ __all__ = ["Difference", "Judgement", "Verdict", "judge"]
 _EXACT = {"context", "cfi", "frame_pointer", "prewalked"}
 _OWN = re.compile(r"(?:[^(<]*?::)?oracle_(\w+)")
 _CYTHON = re.compile(r"__pyx_(?:p[wf]|f|gb)_\w*oracle_(\w+)")
+_CUTS = {"frames_cut", "stack_cut", "thread_stack_missing", "unwind_failed"}
+_SIGNAL_FRAMES = {"__restore_rt"}
+_IN_C = ("recurse_", "type_")
+"""Functions that call themselves: each frame counts."""
 _SUFFIX = re.compile(r"\.(?:isra|part|constprop|cold|lto_priv|llvm)\b.*|(?<=\w)\(.*")
 
 
@@ -63,123 +67,190 @@ class Judgement:
 class _Native:
     names: tuple[str, ...]
     """Inlined functions first."""
-    address: int
-    is_sure: bool
     is_plumbing: bool
 
 
 class _Shown:
     """The frames of one thread as lastwords shows them, split at the Python frames."""
 
-    def __init__(self, thread: dict[str, Any]) -> None:
+    def __init__(self, thread: dict[str, Any] | None, *, is_cut: bool) -> None:
         self.python: list[dict[str, Any]] = []
         self.gaps: list[list[_Native]] = [[]]
-        self.marks: list[bool] = [False]
+        self.is_unsure: list[bool] = [False]
+        """Of each gap: whether a frame in it was guessed, or could not be walked."""
         self.addresses: list[tuple[int, int]] = []
-        """Of all native frames, evaluation frames too, and the gap behind each."""
-        for frame in thread["frames"]:
+        """Return addresses of all native frames, evaluation frames too, and the gap of each."""
+        self._is_interrupted = False
+        for frame in thread["frames"] if thread else []:
             if frame.get("unknown_frames") or frame.get("omitted_frames"):
-                self.marks[-1] = True
+                self.is_unsure[-1] = True
             if frame["kind"] == "python":
                 self._add_python(frame)
             else:
                 self._add_native(frame)
+        self.is_unsure[-1] |= is_cut
+
+    @property
+    def unplaced(self) -> int:
+        return sum(not _is_placed(frame) for frame in self.python)
+
+    def groups(self) -> list[list[int]]:
+        """The gaps, those together between which no Python frame has its place."""
+        groups = [[0]]
+        for index, frame in enumerate(self.python):
+            if _is_placed(frame):
+                groups.append([])
+            groups[-1].append(index + 1)
+        return groups
+
+    def is_in_group(self, gap: int) -> bool:
+        """Whether a Python frame without a place is beside the gap."""
+        return any(gap in group and len(group) > 1 for group in self.groups())
 
     def _add_python(self, frame: dict[str, Any]) -> None:
-        is_placed = frame["python"].get("placement") == "anchored"
-        self.marks[-1] |= not is_placed
         self.python.append(frame)
         self.gaps.append([])
-        self.marks.append(not is_placed)
+        self.is_unsure.append(False)
         evaluation = frame.get("evaluation")
         if evaluation:
-            self.addresses.append((int(evaluation["offset"], 16), len(self.gaps) - 1))
-            self.marks[-1] |= evaluation["trust"] not in _EXACT
+            self._add_address(evaluation)
+            self.is_unsure[-1] |= evaluation["trust"] not in _EXACT
 
     def _add_native(self, frame: dict[str, Any]) -> None:
         inlines = [inline["function"] or "" for inline in frame.get("inlines") or []]
         native = _Native(
             names=(*inlines, frame["function"] or ""),
-            address=int(frame["offset"], 16),
-            is_sure=frame["trust"] in _EXACT,
             is_plumbing=bool(frame.get("plumbing")),
         )
         self.gaps[-1].append(native)
-        self.marks[-1] |= not native.is_sure
-        self.addresses.append((native.address, len(self.gaps) - 1))
+        self.is_unsure[-1] |= frame["trust"] not in _EXACT
+        self._add_address(frame)
+
+    def _add_address(self, frame: dict[str, Any]) -> None:
+        """A caller's address is that of its call, before the return address; one that a signal
+        interrupted has no call."""
+        address = int(frame["offset"], 16)
+        self.addresses.append((address + (not self._is_interrupted), len(self.gaps) - 1))
+        self._is_interrupted = frame["function"] in _SIGNAL_FRAMES
 
 
-def judge(truth: Truth, thread: dict[str, Any] | None, *, has_names: bool) -> Judgement:
+def _is_placed(frame: dict[str, Any]) -> bool:
+    return bool(frame["python"].get("placement") == "anchored")
+
+
+def _is_stack_cut(document: dict[str, Any], thread_id: int) -> bool:
+    """Whether it is said that a part of the thread's stack is missing."""
+    return any(
+        error["code"] in _CUTS and str(thread_id) in error["where"].split()
+        for error in document["soft_errors"]
+    )
+
+
+def judge(
+    truth: Truth,
+    document: dict[str, Any],
+    *,
+    has_names: bool = True,
+    has_inlines: bool = True,
+    is_exact: bool = True,
+) -> Judgement:
     """Compare one thread.
 
     Args:
         truth: What it is.
-        thread: What lastwords shows; `None`: it does not show the thread at all.
+        document: What lastwords shows of the process.
         has_names: Whether the interpreter's own functions have names.
+        has_inlines: Whether those have names that are inlined into our own.
+        is_exact: Whether all of its return addresses are known.
     """
-    if thread is None:
-        missing = Difference(text="the thread is missing", is_marked=False)
-        return Judgement(truth=truth, differences=(missing,))
-    shown = _Shown(thread)
-    differences = list(_python_differences(truth, shown, thread))
-    if not differences:
-        differences += _gap_differences(truth, shown, has_names=has_names)
-        differences += _address_differences(truth, shown)
+    threads = {thread["thread_id"]: thread for thread in document["threads"]}
+    thread = threads.get(truth.thread_id)
+    shown = _Shown(thread, is_cut=_is_stack_cut(document, truth.thread_id))
+    differences = list(_python_differences(truth, shown, document, thread))
+    groups = [[*range(len(truth.gaps))]] if differences else shown.groups()
+    own = {"own", "inl"} if has_inlines else {"own"}
+    differences += _native_differences(truth, shown, groups, has_names=has_names, own=own)
+    differences += _address_differences(truth, shown, is_exact=is_exact and truth.is_exact)
+    if shown.unplaced:
+        text = f"{shown.unplaced} Python frames have no place"
+        differences.append(Difference(text=text, is_marked=True))
     return Judgement(truth=truth, differences=tuple(differences))
 
 
 def _python_differences(
-    truth: Truth, shown: _Shown, thread: dict[str, Any]
+    truth: Truth, shown: _Shown, document: dict[str, Any], thread: dict[str, Any] | None
 ) -> Iterator[Difference]:
-    told = thread.get("python") or {}
-    is_marked = bool(told.get("is_cut")) or any(frame.get("omitted_frames") for frame in shown.python)
     true = [_row(frame) for frame in truth.python]
-    seen = [_row_shown(frame["python"], truth.python) for frame in shown.python]
+    is_precise = any(frame.qualname for frame in truth.python)
+    seen = [_row_shown(frame["python"], is_precise=is_precise) for frame in shown.python]
     if true == seen:
         return
-    matcher = SequenceMatcher(None, true, seen, autojunk=False)
-    for kind, start, end, seen_start, seen_end in matcher.get_opcodes():
-        if kind != "equal":
-            text = f"Python frame {start}: expected {true[start:end]}, got {seen[seen_start:seen_end]}"
-            partial = [frame["python"].get("is_partial") for frame in shown.python[seen_start:seen_end]]
-            yield Difference(text=text, is_marked=is_marked or (bool(partial) and all(partial)))
+    is_marked = _is_python_partial(document, thread)
+    for kind, start, end, seen_start, seen_end in _differing(true, seen):
+        rows = f"expected {true[start:end]}, got {seen[seen_start:seen_end]}"
+        partial = [frame["python"]["is_partial"] for frame in shown.python[seen_start:seen_end]]
+        is_left_out = any(
+            frame.get("omitted_frames") for frame in shown.python[seen_start : seen_end + 1]
+        )
+        yield Difference(
+            text=f"Python frame {start}, {kind}: {rows}",
+            is_marked=is_marked or is_left_out or (bool(partial) and all(partial)),
+        )
+
+
+def _is_python_partial(document: dict[str, Any], thread: dict[str, Any] | None) -> bool:
+    """Whether it is said that Python frames are missing: of this thread, or at all."""
+    if thread and (thread.get("python") or {}).get("is_cut"):
+        return True
+    codes = {error["code"] for error in document["soft_errors"]}
+    return document.get("python") is None and "python_not_read" in codes
+
+
+def _differing(true: Sequence[Any], seen: Sequence[Any]) -> list[tuple[str, int, int, int, int]]:
+    codes = SequenceMatcher(None, true, seen, autojunk=False).get_opcodes()
+    return [code for code in codes if code[0] != "equal"]
 
 
 def _row(frame: PythonFrame) -> tuple[Any, ...]:
-    return (
-        frame.qualname or frame.name, frame.file, frame.line, frame.end_line, frame.column,
-        frame.end_column,
-    )  # fmt: skip
+    name = frame.qualname or frame.name
+    return (name, frame.file, frame.line, frame.end_line, frame.column, frame.end_column)
 
 
-def _row_shown(shown: dict[str, Any], true: Sequence[PythonFrame]) -> tuple[Any, ...]:
-    has_qualnames = any(frame.qualname for frame in true)
-    name = shown["qualname"] if has_qualnames else shown["name"]
-    has_columns = has_qualnames
-    end = [shown["end_line"], shown["column"], shown["end_column"]] if has_columns else [None] * 3
-    return (name, shown["file"], shown["line"], *end)
+def _row_shown(shown: dict[str, Any], *, is_precise: bool) -> tuple[Any, ...]:
+    """In the terms of the truth: before 3.11 the interpreter knows no qualnames and columns."""
+    if is_precise:
+        keys = ("qualname", "file", "line", "end_line", "column", "end_column")
+        return tuple(shown[key] for key in keys)
+    return (shown["name"], shown["file"], shown["line"], None, None, None)
 
 
-def _gap_differences(truth: Truth, shown: _Shown, *, has_names: bool) -> Iterator[Difference]:
-    for index, (expected, gap) in enumerate(zip(truth.gaps, shown.gaps, strict=True)):
-        is_marked = shown.marks[index]
-        where = _where(truth, index)
-        keys = [frame.text for frame in expected if frame.word == "own"]
-        found = [key for key, _ in _own(gap)]
-        if keys != found:
-            text = f"{where}: own native frames {keys} expected, got {found} among {_names(gap)}"
+def _native_differences(
+    truth: Truth, shown: _Shown, groups: Sequence[Sequence[int]], *, has_names: bool, own: set[str]
+) -> Iterator[Difference]:
+    for group in groups:
+        expected = [frame for gap in group for frame in truth.gaps[gap : gap + 1] for frame in frame]
+        natives = [native for gap in group for native in (shown.gaps[gap : gap + 1] or [[]])[0]]
+        # Together are the gaps between which Python frames have no place.
+        is_unsure = any(any(shown.is_unsure[gap : gap + 1]) for gap in group)
+        is_marked = is_unsure or (bool(shown.unplaced) and len(group) > 1)
+        where = _where(truth, group)
+        keys = [frame.text for frame in expected if frame.word in own]
+        found = _own(natives)
+        if keys != [key for key, _ in found]:
+            got = f"got {[key for key, _ in found]} among {_names(natives)}"
+            text = f"{where}: own native frames {keys} expected, {got}"
             yield Difference(text=text, is_marked=is_marked)
-        elif folded := [key for key, native in _own(gap) if native.is_plumbing]:
+        elif folded := [key for key, native in found if native.is_plumbing]:
             yield Difference(text=f"{where}: {folded} are called plumbing", is_marked=False)
-        elif has_names and (missing := _first_missing(expected, gap)):
-            text = f"{where}: no {missing} in its place among {_names(gap)}"
+        elif has_names and (missing := _first_missing(expected, natives)):
+            text = f"{where}: no {missing} in its place among {_names(natives)}"
             yield Difference(text=text, is_marked=is_marked)
 
 
-def _where(truth: Truth, gap: int) -> str:
-    newer = truth.python[gap - 1].name if gap else "the end"
-    older = truth.python[gap].name if gap < len(truth.python) else "the beginning"
-    return f"between {newer} and {older} (gap {gap})"
+def _where(truth: Truth, group: Sequence[int]) -> str:
+    newer = truth.python[group[0] - 1].name if group[0] else "the end"
+    older = truth.python[group[-1]].name if group[-1] < len(truth.python) else "the beginning"
+    return f"between {newer} and {older}"
 
 
 def _names(gap: Sequence[_Native]) -> list[str]:
@@ -187,14 +258,16 @@ def _names(gap: Sequence[_Native]) -> list[str]:
 
 
 def _own(gap: Sequence[_Native]) -> list[tuple[str, _Native]]:
-    """The keys of our own functions, newest first; parts of one function count once."""
+    """The keys of our own functions, newest first; parts of one function count once.
+
+    Parts are what is inlined into it, and what C++ and Cython call around it.
+    """
     found: list[tuple[str, _Native]] = []
+    newer: set[str] = set()
     for native in gap:
-        for name in native.names:
-            key = _key(name)
-            is_part = found and found[-1][0] == key and not key.endswith("_round")
-            if key and not is_part:
-                found.append((key, native))
+        keys = dict.fromkeys(filter(None, map(_key, native.names)))
+        found += [(key, native) for key in keys if key not in newer]
+        newer = {key for key in keys if not key.startswith(_IN_C)}
     return found
 
 
@@ -217,31 +290,38 @@ def _first_missing(expected: Sequence[Frame], gap: Sequence[_Native]) -> str | N
 
 
 def _is_named(frame: Frame, name: str) -> bool:
-    if frame.word == "own":
+    if frame.word != "lib":
         return _key(name) == frame.text
     return bool(re.fullmatch(frame.text, _SUFFIX.sub("", name)))
 
 
-def _address_differences(truth: Truth, shown: _Shown) -> Iterator[Difference]:
-    """Differences between the native frames and those of the C library's unwinder."""
-    stop = truth.gaps[0][-1].text
-    at = next((i for i, native in enumerate(shown.gaps[0]) if any(_key(n) == stop for n in native.names)), None)
+def _address_differences(truth: Truth, shown: _Shown, *, is_exact: bool) -> Iterator[Difference]:
+    """Differences between the native frames and those of the C library's unwinder.
+
+    It begins in the function that stopped. Where not all addresses are known, the newest are.
+    """
+    if not truth.addresses:
+        return
+    stop = next(frame.text for frame in reversed(truth.gaps[0]) if frame.text.startswith("stop_"))
+    newest = iter(enumerate(shown.gaps[0]))
+    at = next((i for i, native in newest if any(_key(n) == stop for n in native.names)), None)
     if at is None:
         return  # told already
-    # The address of a caller is that of its call, which is before the return address.
-    seen = [address + 1 for address, _ in shown.addresses[at + 1 :]]
-    places = [place for _, place in shown.addresses[at + 1 :]]
+    seen = [address for address, _ in shown.addresses[at + 1 :]]
+    places = [gap for _, gap in shown.addresses[at + 1 :]]
     true = list(truth.addresses[1:])
-    if seen == true:
-        return
-    for kind, start, end, seen_start, seen_end in SequenceMatcher(
-        None, true, seen, autojunk=False
-    ).get_opcodes():
-        if kind == "equal":
-            continue
-        near = {*places[max(seen_start - 1, 0) : seen_end + 1]} or {len(shown.gaps) - 1}
-        text = (
-            f"native frames {start}: return addresses {[hex(a) for a in true[start:end]]} expected, "
-            f"got {[hex(a) for a in seen[seen_start:seen_end]]}"
+    if not is_exact:
+        seen = seen[: len(true)]
+    for kind, start, end, seen_start, seen_end in _differing(true, seen):
+        first = places[seen_start - 1] if seen_start else 0
+        last = places[seen_end] if seen_end < len(places) else len(shown.gaps) - 1
+        near = range(first, last + 1)
+        yield Difference(
+            text=f"native frames {start}, {kind}: return addresses {_hex(true[start:end])} expected, "
+            f"got {_hex(seen[seen_start:seen_end])}",
+            is_marked=any(shown.is_unsure[gap] or shown.is_in_group(gap) for gap in near),
         )
-        yield Difference(text=text, is_marked=any(shown.marks[place] for place in near))
+
+
+def _hex(addresses: Sequence[int]) -> list[str]:
+    return [f"{address:#x}" for address in addresses]

@@ -279,6 +279,15 @@ static PyType_Spec caller_spec = {
 
 #define MAX_PCS 16384
 
+/* Where the C library's unwinder would read what is no stack, and crash. */
+static __thread int is_unknown;
+
+static PyObject *oracle_unknown(PyObject *self, PyObject *unused)
+{
+    is_unknown = 1;
+    Py_RETURN_NONE;
+}
+
 /* Gives `note` the return addresses that the C library's unwinder found from here on. */
 STEP static int tell(PyObject *note, void **pcs, int count)
 {
@@ -295,7 +304,7 @@ STEP static int tell(PyObject *note, void **pcs, int count)
     STEP static PyObject *oracle_stop_##NAME(PyObject *self, PyObject *note) \
     { \
         void **pcs = malloc(MAX_PCS * sizeof *pcs); \
-        int failed = tell(note, pcs, backtrace(pcs, MAX_PCS)); \
+        int failed = tell(note, pcs, is_unknown ? 0 : backtrace(pcs, MAX_PCS)); \
         free(pcs); \
         if (failed) \
             return NULL; \
@@ -354,16 +363,44 @@ STOP(framed, oracle_leaf_framed())
 STOP(popped, oracle_leaf_popped())
 STOP(saved, oracle_leaf_saved())
 
-/* The last thread to stop: tells the world, and keeps the GIL. */
+/* A stop that goes on: its script works for ever. */
+STOP(never, (void)0)
+STOP(crash, *(volatile int *)16 = 1)
+
+/* It keeps the GIL. */
 STEP static PyObject *oracle_stop_hold(PyObject *self, PyObject *note)
 {
     void **pcs = malloc(MAX_PCS * sizeof *pcs);
-    int failed = tell(note, pcs, backtrace(pcs, MAX_PCS));
+    int failed = tell(note, pcs, is_unknown ? 0 : backtrace(pcs, MAX_PCS));
     free(pcs);
     if (failed)
         return NULL;
     while (read(ends[0], (char *)&byte, 1) < 0) {
     }
+    Py_RETURN_NONE;
+}
+
+/* --- a thread that Python did not make -------------------------------------------------------- */
+
+STEP static void *oracle_native_thread(void *callee)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    Py_XDECREF(PyObject_CallNoArgs(callee));
+    Py_DECREF((PyObject *)callee);
+    PyGILState_Release(state);
+    return NULL;
+}
+
+static PyObject *oracle_start_thread(PyObject *self, PyObject *callee)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 64u << 20);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    Py_INCREF(callee);
+    if (pthread_create(&thread, &attributes, oracle_native_thread, callee) != 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }
 
@@ -378,7 +415,9 @@ static PyMethodDef functions[] = {
     EACH_COPY(ROWS)
     ROW(stop_read) ROW(stop_sleep) ROW(stop_poll) ROW(stop_condition) ROW(stop_lock)
     ROW(stop_pause) ROW(stop_entry) ROW(stop_pushed) ROW(stop_framed) ROW(stop_popped)
-    ROW(stop_saved) ROW(stop_hold)
+    ROW(stop_saved) ROW(stop_crash) ROW(stop_never) ROW(stop_hold)
+    ROW(start_thread)
+    {"unknown", oracle_unknown, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -20,11 +20,19 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 import types
 
 STACK_BYTES = 64 << 20
 DEADLINE_S = 60
+INNER = """
+exec(
+    compile(open({victim!r}).read(), {victim!r}, "exec"),
+    dict(__name__="inner", __file__={victim!r}, PLACE=({folder!r}, {name!r}, "FUNCTION")),
+)
+"""
+"""What an interpreter of its own runs, in which nothing is loaded yet."""
 
 
 def place_of(frame):
@@ -64,10 +72,8 @@ class Runner:
         self.folder = folder
         self.script = script
         self.spaces = spaces
-        self.stopped = threading.Lock()
-        self.stopped.acquire()
+        self.truth = os.path.join(folder, "truth", script["name"])
         self.failure = None
-        self.part = 0
 
     def load(self):
         """Define the functions of the script."""
@@ -75,7 +81,8 @@ class Runner:
         with open(path, encoding="utf-8") as file:
             text = file.read()
         module = types.ModuleType(self.script["name"])
-        module.__dict__.update(self.spaces, NOTE=self.note, __file__=path)
+        module.__dict__.update(self.spaces, NOTE=self.note, NOTE_OUTER=self.note_outer)
+        module.__dict__.update(INNER=INNER.format(victim=__file__, folder=self.folder, name=self.script["name"]))
         sys.modules[module.__name__] = module
         exec(compile(text, path, "exec"), module.__dict__)
         self.module = module
@@ -87,26 +94,43 @@ class Runner:
             self.failure = "the script came to its end"
         except BaseException:
             self.failure = traceback.format_exc(limit=-5)
-        self.stopped.release()
 
     def note(self, addresses):
         """Called from the native function that will stop."""
         self.write({"python": frames_from(sys._getframe(1)), "native": addresses})
         if self.script["is_last"]:
             print(json.dumps({"pid": os.getpid()}), flush=True)
-        else:
-            self.stopped.release()
 
-    def write(self, truth):
+    def note_outer(self):
+        """Called before another interpreter runs the script's rest on this thread."""
+        self.write({"python": frames_from(sys._getframe(1))}, ".outer")
+
+    def write(self, truth, kind=""):
         truth["thread_id"] = threading.get_native_id()
-        path = os.path.join(self.folder, "truth", self.script["name"])
-        with open(path + ".new", "w", encoding="utf-8") as file:
+        with open(self.truth + ".new", "w", encoding="utf-8") as file:
             json.dump(truth, file)
-        os.rename(path + ".new", path + ".json")
+        os.rename(self.truth + ".new", self.truth + kind + ".json")
+
+    def wait(self):
+        """Wait until the truth is written, or cannot be."""
+        end = time.monotonic() + DEADLINE_S
+        while not self.failure and not os.path.exists(self.truth + ".json"):
+            if time.monotonic() > end:
+                self.failure = "the script did not stop"
+            time.sleep(0.0005)
+
+
+START = {
+    "threading": lambda enter, spaces: threading.Thread(target=enter, daemon=True).start(),
+    "raw": lambda enter, spaces: _thread.start_new_thread(enter, ()),
+    "native": lambda enter, spaces: spaces["steps"].start_thread(enter),
+}
+"""How a script's thread is started: the last is one that Python does not know."""
 
 
 def load_native(path):
-    """The extension module in the file `path`."""
+    """The extension module in the file `path`, its functions bound when they are called."""
+    sys.setdlopenflags(os.RTLD_LAZY)
     name = os.path.basename(path).split(".")[0]
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
@@ -130,11 +154,17 @@ def spaces_of(plan):
 
 
 def main():
-    faulthandler.enable()
     folder = sys.argv[1]
     with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
         plan = json.load(file)
     sys.path.insert(0, folder)
+    if plan["install"]:
+        sys.path.append(plan["install"]["source"])
+        importlib.import_module("lastwords").install(
+            product="oracle", version="1", dump_dir=plan["install"]["spool"]
+        )
+    else:
+        faulthandler.enable()
     spaces = spaces_of(plan)
     runners = [Runner(folder, script, spaces) for script in plan["scripts"]]
     for runner in runners:
@@ -143,17 +173,34 @@ def main():
     sys.setrecursionlimit(100_000)
     threading.stack_size(STACK_BYTES)
     for runner in runners[:-1]:
-        if runner.script["is_raw_thread"]:
-            _thread.start_new_thread(runner.enter, ())
-        else:
-            threading.Thread(target=runner.enter, daemon=True).start()
-        if not runner.stopped.acquire(timeout=DEADLINE_S):
-            runner.failure = "the script did not stop"
-    runners[-1].enter()
-    for runner in runners:
+        START[runner.script["thread"]](runner.enter, spaces)
+        runner.wait()
         if runner.failure:
-            print(runner.script["name"], runner.failure, file=sys.stderr)
+            give_up(runner)
+    runners[-1].enter()
+    give_up(runners[-1])
+
+
+def give_up(runner):
+    print(runner.script["name"], runner.failure, file=sys.stderr, flush=True)
     os._exit(1)
 
 
-main()
+def go_on(folder, name, function):
+    """In an interpreter of its own: run the rest of a script, from `function` on."""
+    with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
+        plan = json.load(file)
+    gc.disable()
+    sys.setrecursionlimit(100_000)
+    sys.path.insert(0, folder)
+    spaces = {"steps": load_native(plan["extensions"]["steps"])}
+    [script] = [script for script in plan["scripts"] if script["name"] == name]
+    runner = Runner(folder, script, spaces)
+    runner.load()
+    getattr(runner.module, function)()
+
+
+if __name__ == "__main__":
+    main()
+else:
+    go_on(*PLACE)
