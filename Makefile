@@ -56,11 +56,11 @@ types: setup ## mypy strict; the stub of the native module against the binary
 	$(BIN)/python -m mypy.stubtest lastwords._native
 
 .PHONY: test-rust
-test-rust: setup ## tests of the crates
+test-rust: setup interpreters ## tests of the crates
 	$(CARGO) test --workspace --exclude lastwords-py --exclude lastwords-faults --quiet
 
 .PHONY: test-python
-test-python: setup foreign $(STAMPS)/faults ## unit, integration and system tests (PYTEST_ARGS=… to choose)
+test-python: setup foreign interpreters $(STAMPS)/faults ## unit, integration and system tests (PYTEST_ARGS=… to choose)
 	LASTWORDS_FAULTS=$(TARGET)/release/liblastwords_faults.so $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: golden
@@ -69,8 +69,8 @@ golden: setup ## write the golden files anew; review the diff
 	git --no-pager diff --stat -- tests/golden
 
 .PHONY: bench
-bench: setup foreign ## what is promised, measured beside its peers; writes the table of docs/performance.md
-	$(BIN)/python -m benches
+bench: setup foreign ## what is promised, beside its peers; writes docs/performance.md (BENCH="stacks_time …": some, printed only)
+	$(BIN)/python -m benches $(BENCH)
 
 .PHONY: fuzz
 fuzz: setup ## random damage to real dumps, for FUZZ_SECONDS each target (default 60)
@@ -119,3 +119,7 @@ $(STAMPS)/faults: $(STAMPS)/python $(FAULTS_SOURCES)
 .PHONY: foreign
 foreign: $(STAMPS)/python
 	@TOOLS='$(TOOLS)' BREAKPAD='$(BREAKPAD)' scripts/foreign-readers
+
+.PHONY: interpreters
+interpreters: # FREE_THREADED=1: one without a GIL too, built from source
+	@INTERPRETERS='$(TOOLS)/interpreters' FREE_THREADED='$(FREE_THREADED)' scripts/interpreters

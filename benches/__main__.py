@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 
 from benches.analyse_time import analyse_time
 from benches.capture_time import capture_time
@@ -11,6 +12,8 @@ from benches.install_cost import install_cost
 from benches.measure import REPOSITORY, Row, machine
 from benches.monitor_cost import monitor_cost
 from benches.numpy_dump import numpy_dump
+from benches.stacks_time import stacks_time
+from benches.symbol_cache import symbol_cache
 from benches.thread_creation import thread_creation
 from benches.throw_cost import throw_cost
 
@@ -23,6 +26,8 @@ PROMISES = [
     thread_creation,
     throw_cost,
     analyse_time,
+    stacks_time,
+    symbol_cache,
 ]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"
@@ -50,14 +55,17 @@ def _table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print, write; with names of promises, measure and print those alone."""
     rows = []
-    for promise in PROMISES:
+    chosen = [promise for promise in PROMISES if promise.__name__ in sys.argv[1:]]
+    for promise in chosen or PROMISES:
         print(f"measuring {promise.__name__} …", flush=True)
         rows += promise()
     today = dt.datetime.now(tz=dt.timezone.utc).date()
     table = f"Measured on {today} by `make bench` on {machine()}.\n\n{_table(rows)}"
     print("\n" + table)
+    if chosen:
+        return
     text = DOCUMENT.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -90,6 +90,7 @@ def environment(folder: Path) -> dict[str, str]:
         "HOME": folder,
         "XDG_CONFIG_HOME": folder / "config",
         "XDG_STATE_HOME": folder / "state",
+        "XDG_CACHE_HOME": folder / "cache",
     }
     return kept | {key: str(value) for key, value in state.items()}
 

@@ -14,22 +14,33 @@ _HERE = Path(__file__).parent
 _REPOSITORY = _HERE.parents[1]
 
 PAGES = {
-    "python-stream.md": "crates/format/src/streams/python.rs",
-    "shared-area.md": "crates/capture/src/shared.rs",
-    "extended-state-stream.md": "crates/monitor/src/write/extended_state.rs",
-    "throw-rings.md": "crates/capture/src/throws/layout.rs",
-    "monitor-protocol.md": "crates/capture/src/protocol.rs",
+    "python-stream.md": ("crates/format/src/streams/python.rs",),
+    "shared-area.md": ("crates/capture/src/shared.rs",),
+    "extended-state-stream.md": ("crates/monitor/src/write/extended_state.rs",),
+    "throw-rings.md": ("crates/capture/src/throws/layout.rs",),
+    "monitor-protocol.md": ("crates/capture/src/protocol.rs",),
+    "symbol-cache.md": ("crates/symbols/src/cache/layout.rs", "crates/unwind/src/rules.rs"),
 }
-"""Page → the source file whose module comment it is."""
+"""Page → the source files whose module comments it is."""
 
 
 def page(name: str) -> str:
-    """Return the text of a page: its source's module comment, with a heading.
+    """Return the text of a page: its sources' module comments, with a heading.
 
     Raises:
-        ValueError: The file has no module comment.
+        ValueError: A file has no module comment.
     """
-    source = PAGES[name]
+    sources = PAGES[name]
+    written_from = " and ".join(sources)
+    heading = (
+        f"<!-- Written by docs/formats/from_source.py from {written_from}: change it there. -->"
+    )
+    title = Path(name).stem.replace("-", " ")
+    parts = [heading, f"# Format: {title}", *map(_module_comment, sources)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _module_comment(source: str) -> str:
     lines = []
     for line in (_REPOSITORY / source).read_text("utf-8").splitlines():
         if not line.startswith("//!"):
@@ -37,9 +48,7 @@ def page(name: str) -> str:
         lines.append(line.removeprefix("//!").removeprefix(" "))
     if not lines:
         raise ValueError(f"{source} has no module comment")
-    heading = f"<!-- Written by docs/formats/from_source.py from {source}: change it there. -->"
-    title = Path(name).stem.replace("-", " ")
-    return "\n".join([heading, "", f"# Format: {title}", "", *lines, ""])
+    return "\n".join(lines)
 
 
 def write_pages() -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "SETTINGS",
     "Setting",
     "Settings",
+    "cache_dir",
     "config_dir",
     "default_dump_dir",
     "load_settings",
@@ -251,6 +252,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("compress_dumps", _flag, False, "", "Dumps are compressed with zstd (`.dmp.zst`)."),  # noqa: FBT003
     Setting(
+        "python_locals", _flag, False, "",  # noqa: FBT003
+        "Dumps hold the values of Python's local variables (docs/formats/python-details.md): "
+        "short, of built-in types only, without those whose names say that they are secrets. Not "
+        "`triage` dumps.",
+    ),
+    Setting(
         "report_abnormal_ends", _flag, True, "",  # noqa: FBT003
         "Ends without a crash are reported too: SIGKILL, the kernel's out-of-memory killer, "
         "`os._exit()`, other deadly signals, power loss. Not the ones that were asked for.",
@@ -313,6 +320,7 @@ class Settings:
     max_dump_mb: float
     min_free_mb: float
     compress_dumps: bool
+    python_locals: bool
     report_abnormal_ends: bool
     retry_count: int
     connect_timeout_s: float
@@ -423,6 +431,11 @@ def state_dir(environ: Mapping[str, str] | None = None) -> str:
 def config_dir(environ: Mapping[str, str] | None = None) -> str:
     """Directory that holds the user's decisions, such as consent (XDG base directories)."""
     return _base_dir("XDG_CONFIG_HOME", ".config", environ)
+
+
+def cache_dir(environ: Mapping[str, str] | None = None) -> str:
+    """Directory that holds what can be had again (XDG base directories)."""
+    return _base_dir("XDG_CACHE_HOME", ".cache", environ)
 
 
 def default_dump_dir(product: str, environ: Mapping[str, str] | None = None) -> str:

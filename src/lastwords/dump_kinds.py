@@ -161,7 +161,12 @@ def _is_kind(word: str) -> bool:
 
 
 def dump_plan(
-    kinds: Iterable[str], *, max_dump_mb: float, min_free_mb: float, compress: bool
+    kinds: Iterable[str],
+    *,
+    max_dump_mb: float,
+    min_free_mb: float,
+    compress: bool,
+    python_locals: bool,
 ) -> dict[str, object]:
     """Return the plan as the monitor reads it.
 
@@ -170,13 +175,15 @@ def dump_plan(
         max_dump_mb: Most MB of one dump; 0 = no limit.
         min_free_mb: MB that stay free on the disk.
         compress: Whether dumps are compressed with zstd.
+        python_locals: Whether dumps hold values of Python's local variables.
     """
     limits = {
         "max_dump_bytes": int(max_dump_mb * _MB),
         "min_free_bytes": int(min_free_mb * _MB),
         "compress": compress,
     }
-    return {"dumps": [_dump(kind) for kind in kinds], "limits": limits}
+    dumps = [_dump(kind) for kind in kinds]
+    return {"dumps": dumps, "limits": limits, "python_locals": python_locals}
 
 
 def _dump(kind: str) -> dict[str, object]:

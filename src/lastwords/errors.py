@@ -140,6 +140,7 @@ CODES: dict[str, str] = {
     "capture_not_armed": "the monitor or the signal handlers could not be started",
     "capture_no_memory": "the memory that the signal handler and the monitor share cannot be had",
     "monitor_not_found": "there is no executable where the monitor should be",
+    "front_end_missing": "the executable `lastwords` is not where the monitor's is",
     "monitor_not_started": "the monitor's executable is there and cannot be started",
     "settings_too_long": "what the monitor has to know is longer than the shared memory",
     "annotations_full": "so many annotations are set that there is no place for another one",

@@ -258,7 +258,7 @@ def test_a_process_of_another_user_needs_rights(
         Path(folder).chmod(0o755)
         monitor = Path(folder, "monitor")
         shutil.copy(find_monitor(), monitor)
-        plan = MonitorPlan(target=str(tmp_path / "x.dmp")).to_json(pid=living.pid)
+        plan = MonitorPlan(target=str(tmp_path / "x.dmp")).to_json(process=str(living.pid))
         done = subprocess.run(
             [monitor, "dump", plan],
             capture_output=True,

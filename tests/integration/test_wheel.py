@@ -65,7 +65,8 @@ def test_it_holds_the_extension_the_monitor_and_the_licences(wheel: Path) -> Non
     assert "lastwords/_native.abi3.so" in names
     assert "lastwords/_native.pyi" in names
     assert "lastwords/py.typed" in names
-    for ending in ("/scripts/lastwords-monitor", "/LICENSE-APACHE", "/LICENSE-MIT"):
+    executables = ("/scripts/lastwords-monitor", "/scripts/lastwords")
+    for ending in (*executables, "/LICENSE-APACHE", "/LICENSE-MIT"):
         assert [name for name in names if name.endswith(ending)], ending
 
 

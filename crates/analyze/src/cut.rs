@@ -19,6 +19,7 @@ const SAID_ELSEWHERE: &[u32] = &[
     private::METADATA.0,
     private::BREADCRUMBS.0,
     private::THROWS.0,
+    private::PYTHON_DETAILS.0,
 ];
 
 /// Names of streams (`MINIDUMP_STREAM_TYPE`, Breakpad's `MDStreamType`).

@@ -6,11 +6,11 @@ use minidump_unwind::{CallStack, CallStackInfo, StackFrame};
 use serde_json::{Map, Value, json};
 
 use crate::assertion;
-use crate::merge::{Item, Placement};
+use crate::merge::{Gap, Item, Placement};
 use crate::panics::caught;
 use crate::python::{OnThread, frame_json};
 use crate::soft_errors::SoftErrors;
-use crate::stacks::Stack;
+use crate::stack::Stack;
 
 /// Version of the document's own keys.
 pub(crate) const SCHEMA: u32 = 1;
@@ -98,9 +98,20 @@ pub(crate) fn merge_threads(
         };
         let frames = merged_frames(native, stack, on_thread, is_plumbing);
         thread.insert("native_frames".into(), stack.total.into());
+        thread.insert("is_whole".into(), stack.is_whole.into());
         thread.insert("frame_count".into(), frames.len().into());
         thread.insert("frames".into(), Value::Array(frames));
         thread.insert("python".into(), on_thread.to_json());
+    }
+}
+
+/// Adds `waits_for_gil` to the Python side of each thread.
+pub(crate) fn tell_who_waits(document: &mut Map<String, Value>, waiting: &[bool]) {
+    let Some(Value::Array(threads)) = document.get_mut("threads") else { return };
+    for (thread, waits) in threads.iter_mut().zip(waiting) {
+        if let Some(Value::Object(python)) = thread.get_mut("python") {
+            python.insert("waits_for_gil".into(), (*waits).into());
+        }
     }
 }
 
@@ -122,7 +133,7 @@ fn merged_frames(
     }
     let mut out = Vec::with_capacity(native.len().saturating_add(python.frames.len()));
     let mut replaced = Replaced::new(stack, &native);
-    for item in stack.merged(&python.anchors()) {
+    for item in stack.merged() {
         if let Some(frame) = frame_of_item(item, &native, stack, python, &mut replaced) {
             out.push(frame);
         }
@@ -142,11 +153,9 @@ fn frame_of_item(
     python: &OnThread<'_>,
     replaced: &mut Replaced<'_>,
 ) -> Option<Value> {
-    let (mut frame, follows_gap) = match item {
-        Item::Native { index, follows_gap } => {
-            (native.get(stack.frame_of(index)?)?.clone(), follows_gap)
-        }
-        Item::Python { index, placement, follows_gap, instead_of } => {
+    let (mut frame, gap) = match item {
+        Item::Native { index, gap } => (native.get(stack.frame_of(index)?)?.clone(), gap),
+        Item::Python { index, placement, gap, instead_of } => {
             let text = match placement {
                 Placement::Anchored => "anchored",
                 Placement::Unplaced => "unplaced",
@@ -158,11 +167,12 @@ fn frame_of_item(
             if let Some(evaluation) = instead_of.and_then(|span| replaced.take(span)) {
                 frame.as_object_mut()?.insert("evaluation".into(), evaluation);
             }
-            (frame, follows_gap)
+            (frame, gap)
         }
     };
-    if follows_gap {
-        frame.as_object_mut()?.insert("unknown_frames".into(), true.into());
+    if let Some(Gap { about, stack_bytes }) = gap {
+        let gap = json!({"about": about, "stack_bytes": stack_bytes});
+        frame.as_object_mut()?.insert("unknown_frames".into(), gap);
     }
     Some(frame)
 }

@@ -66,7 +66,7 @@ impl Interpreter {
     /// the name tells.
     pub(crate) fn is_evaluation(self, frame: &StackFrame, caller: Option<&StackFrame>) -> bool {
         let is_exact = caller.is_some_and(|caller| is_exact(caller.trust));
-        (is_exact && self.holds(frame)) || names_of(frame).any(|name| has_prefix(name, EVALUATION))
+        (is_exact && self.holds(frame)) || is_evaluation_by_name(frame)
     }
 
     /// Whether a frame only carries a call between Python and C.
@@ -76,15 +76,19 @@ impl Interpreter {
     }
 }
 
-/// Whether the stack pointer of a frame was computed, not found by scanning.
-fn is_exact(trust: FrameTrust) -> bool {
+/// Whether a frame follows from rules, not from a guess.
+pub(crate) fn is_exact(trust: FrameTrust) -> bool {
     match trust {
-        FrameTrust::Context
-        | FrameTrust::PreWalked
-        | FrameTrust::CallFrameInfo
-        | FrameTrust::FramePointer => true,
-        FrameTrust::CfiScan | FrameTrust::Scan | FrameTrust::None => false,
+        FrameTrust::Context | FrameTrust::PreWalked | FrameTrust::CallFrameInfo => true,
+        FrameTrust::FramePointer | FrameTrust::CfiScan | FrameTrust::Scan | FrameTrust::None => {
+            false
+        }
     }
+}
+
+/// Whether a frame runs the evaluation loop, by its own name or that of what is inlined in it.
+pub(crate) fn is_evaluation_by_name(frame: &StackFrame) -> bool {
+    names_of(frame).any(|name| has_prefix(name, EVALUATION))
 }
 
 fn names_of(frame: &StackFrame) -> impl Iterator<Item = &str> {

@@ -5,13 +5,17 @@
 //! (`minidump-unwind`, `lastwords-unwind`), symbols (`lastwords-symbols`).
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod assertion;
 mod block_on;
 mod comments;
 mod cut;
+mod details;
 mod document;
 mod dump_kind;
 mod error;
+mod evidence;
+mod gil;
 mod guard;
 mod input;
 mod interpreter;
@@ -25,7 +29,10 @@ mod overflow;
 mod panics;
 mod private;
 mod python;
+mod resync;
+mod rewalk;
 mod soft_errors;
+mod stack;
 mod stacks;
 mod state;
 mod thread_info;
@@ -65,10 +72,18 @@ pub use options::{DEFAULT_MAX_FRAMES, DEFAULT_MAX_WHOLE_BYTES, Options};
 /// document's `soft_errors`.
 pub fn analyze_file(path: &Path, options_json: &[u8]) -> Result<Vec<u8>, Error> {
     let options = Options::from_json(options_json)?;
+    let document = analyze_path(path, &options)?;
+    serde_json::to_vec(&document).map_err(|error| Error::Internal { reason: error.to_string() })
+}
+
+/// Analyses the minidump at `path`.
+///
+/// # Errors
+/// As [`analyze_file`].
+pub fn analyze_path(path: &Path, options: &Options) -> Result<Value, Error> {
     let mut soft_errors = SoftErrors::default();
     let bytes = input::read(path, options.max_whole_bytes, &mut soft_errors)?;
-    let document = analyze_read(path, bytes, &options, soft_errors)?;
-    serde_json::to_vec(&document).map_err(|error| Error::Internal { reason: error.to_string() })
+    analyze_read(path, bytes, options, soft_errors)
 }
 
 /// Analyses the minidump `bytes`; `path` is named in errors.
@@ -100,11 +115,19 @@ fn analyze_read(
     options: &Options,
     soft_errors: SoftErrors,
 ) -> Result<Value, Error> {
-    let sources =
-        Sources { symbols: options.symbols.clone(), local_modules: options.local_modules };
-    caught(|| analyze_with(path, bytes, options, &Provider::new(sources), soft_errors))
-        .unwrap_or_else(|reason| Err(Error::Internal { reason }))
-        .map(Value::Object)
+    let sources = Sources {
+        symbols: options.symbols.clone(),
+        local_modules: options.local_modules,
+        cache_dir: options.cache_dir.clone(),
+    };
+    caught(|| {
+        let provider = Provider::new(sources);
+        let document = analyze_with(path, bytes, options, &provider, soft_errors)?;
+        provider.keep();
+        Ok(document)
+    })
+    .unwrap_or_else(|reason| Err(Error::Internal { reason }))
+    .map(Value::Object)
 }
 
 fn analyze_with(
@@ -119,6 +142,9 @@ fn analyze_with(
     let dump = state::open(path, &bytes)?;
     let threads = Threads::read(&dump);
     let stream = python::read(&dump, &mut soft_errors);
+    let better = stream
+        .map(|stream| evidence::better(stream, &threads.memory, options.locals, &mut soft_errors));
+    let (stream, evidence) = better.unzip();
     let python = ByThread::of(stream.as_ref(), &threads, options.max_frames, &mut soft_errors);
     let runtime = stream.as_ref().map_or(0, |stream| stream.runtime_address);
     let interpreter = Interpreter::find(&state.modules, runtime);
@@ -126,7 +152,13 @@ fn analyze_with(
         let modules = &state.modules;
         let walker = Walker::new(modules, &state.system_info, provider, options.max_frames);
         let count = state.threads.len();
-        Stacks::new(&threads, walker, interpreter, &mut soft_errors).walk_all(count, &python)
+        let mut stacks = Stacks::new(&threads, walker, interpreter, &mut soft_errors);
+        if options.native || stream.is_none() {
+            let ahead = ahead::modules(&threads, modules, runtime);
+            ahead::while_preparing(provider, &ahead, || stacks.walk_all(count, &python))
+        } else {
+            stacks.python_only(count, &python)
+        }
     };
     let plumbing = plumbing_of(&stacks, interpreter);
     let mut own = OwnStreams::read(&dump, &mut soft_errors);
@@ -135,13 +167,18 @@ fn analyze_with(
     stacks::into_state(&mut state, &threads, &mut stacks);
     let crashed = state.requesting_thread;
     let mut document = document::base(&mut state, &mut soft_errors);
+    let waiting = gil::waiting(&threads, &python);
     document::merge_threads(&mut document, &stacks, &python.threads, &plumbing);
+    document::tell_who_waits(&mut document, &waiting);
+    let mut details = details::read(&dump, &evidence.unwrap_or_default(), &mut soft_errors);
+    details.complete(&mut document, &python);
     thread_info::complete(&mut document, &dump);
     kernel::complete(&mut document, &dump);
     document::copy_crashing_thread(&mut document);
     own.complete(&mut document, &dump, &threads, thrown_from);
     modules::complete(&mut document, &state.modules, provider, &mut soft_errors);
-    let summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
+    let mut summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
+    details.complete_summary(&mut summary, &python);
     document::add_own_keys(&mut document, &dump, summary, soft_errors);
     Ok(document)
 }
@@ -195,8 +232,8 @@ impl OwnStreams {
     }
 }
 
-fn plumbing_of(stacks: &[stacks::Stack], interpreter: Interpreter) -> document::Plumbing {
-    let of_stack = |stack: &stacks::Stack| {
+fn plumbing_of(stacks: &[stack::Stack], interpreter: Interpreter) -> document::Plumbing {
+    let of_stack = |stack: &stack::Stack| {
         stack.frames.iter().map(|frame| interpreter.is_plumbing(frame)).collect()
     };
     stacks.iter().map(of_stack).collect()

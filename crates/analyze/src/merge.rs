@@ -27,10 +27,28 @@ pub(crate) struct NativeSpan {
     pub(crate) cfa: Option<u64>,
     /// It may be replaced: it is an evaluation frame of the interpreter.
     pub(crate) is_evaluation: bool,
+    /// It follows from rules, not from a guess.
+    pub(crate) is_exact: bool,
     /// Native frames before it could not be walked.
-    pub(crate) follows_gap: bool,
+    pub(crate) gap: Option<Gap>,
     /// It stands for an evaluation frame that was not walked; it is never shown.
     pub(crate) is_stand_in: bool,
+}
+
+/// Native frames that could not be walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// How many there are, about; 0 = perhaps none.
+    pub(crate) about: usize,
+    /// The part of the stack that they own, where its ends are known.
+    pub(crate) stack_bytes: Option<u64>,
+}
+
+impl Gap {
+    /// Nothing is known but that there is one.
+    const UNKNOWN: Self = Self { about: 1, stack_bytes: None };
+    /// A guess led over this place.
+    pub(crate) const PERHAPS: Self = Self { about: 0, stack_bytes: None };
 }
 
 /// Where a Python frame stands.
@@ -50,7 +68,7 @@ pub(crate) enum Item {
         /// Index into the native frames.
         index: usize,
         /// Native frames before it could not be walked.
-        follows_gap: bool,
+        gap: Option<Gap>,
     },
     /// Index into the Python frames.
     Python {
@@ -59,7 +77,7 @@ pub(crate) enum Item {
         /// How far its place is known.
         placement: Placement,
         /// Native frames before it could not be walked.
-        follows_gap: bool,
+        gap: Option<Gap>,
         /// The native frame that it stands for; all frames of one activation share it.
         instead_of: Option<usize>,
     },
@@ -95,13 +113,16 @@ pub(crate) fn merge(native: &[NativeSpan], anchors: &[Option<u64>]) -> Vec<Item>
     emit_unplaced(&mut out, &groups, &places, &mut next);
     for (index, span) in native.iter().enumerate() {
         let before = out.len();
-        emit_group(&mut out, &groups, &places, &mut next, Place::Instead(index), span.follows_gap);
+        emit_group(&mut out, &groups, &places, &mut next, Place::Instead(index), span.gap);
         if out.len() == before && !span.is_stand_in {
-            out.push(Item::Native { index, follows_gap: span.follows_gap });
+            out.push(Item::Native { index, gap: span.gap });
         }
-        emit_group(&mut out, &groups, &places, &mut next, Place::Behind(index), true);
+        let gap = Some(Gap::UNKNOWN);
+        emit_group(&mut out, &groups, &places, &mut next, Place::Behind(index), gap);
     }
-    emit_group(&mut out, &groups, &places, &mut next, Place::AtEnd, true);
+    // Where no native frame was asked for, none is missing.
+    let gap = (!native.is_empty()).then_some(Gap::UNKNOWN);
+    emit_group(&mut out, &groups, &places, &mut next, Place::AtEnd, gap);
     out
 }
 
@@ -183,14 +204,14 @@ fn emit_group(
     places: &[Place],
     next: &mut usize,
     place: Place,
-    follows_gap: bool,
+    gap: Option<Gap>,
 ) {
     while let Some(group) = groups.get(*next).filter(|_| places.get(*next) == Some(&place)) {
         let instead_of = match place {
             Place::Instead(index) => Some(index),
             Place::Behind(_) | Place::AtEnd | Place::None => None,
         };
-        push_frames(out, group, Placement::Anchored, follows_gap, instead_of);
+        push_frames(out, group, Placement::Anchored, gap, instead_of);
         *next = next.saturating_add(1);
         emit_unplaced(out, groups, places, next);
     }
@@ -198,7 +219,7 @@ fn emit_group(
 
 fn emit_unplaced(out: &mut Vec<Item>, groups: &[Group], places: &[Place], next: &mut usize) {
     while let Some(group) = groups.get(*next).filter(|_| places.get(*next) == Some(&Place::None)) {
-        push_frames(out, group, Placement::Unplaced, false, None);
+        push_frames(out, group, Placement::Unplaced, None, None);
         *next = next.saturating_add(1);
     }
 }
@@ -207,37 +228,11 @@ fn push_frames(
     out: &mut Vec<Item>,
     group: &Group,
     placement: Placement,
-    follows_gap: bool,
+    gap: Option<Gap>,
     instead_of: Option<usize>,
 ) {
     for index in group.start..group.end {
-        let follows_gap = follows_gap && index == group.start;
-        out.push(Item::Python { index, placement, follows_gap, instead_of });
+        let gap = gap.filter(|_| index == group.start);
+        out.push(Item::Python { index, placement, gap, instead_of });
     }
-}
-
-/// How far an anchor lies below the end of its evaluation frame: the same for every evaluation
-/// frame of one interpreter. `None` when no anchor of this thread has its native frame.
-pub(crate) fn evaluation_size(native: &[NativeSpan], anchors: &[Option<u64>]) -> Option<u64> {
-    let groups = groups_of(anchors);
-    let places = places_of(native, &groups);
-    groups.iter().zip(places).find_map(|(group, place)| {
-        let Place::Instead(index) = place else { return None };
-        let cfa = native.get(index).and_then(|span| span.cfa)?;
-        cfa.checked_sub(group.anchor?)
-    })
-}
-
-/// The first anchor that has no evaluation frame of known extent among the native frames.
-pub(crate) fn first_unmatched(native: &[NativeSpan], anchors: &[Option<u64>]) -> Option<u64> {
-    let groups = groups_of(anchors);
-    let places = places_of(native, &groups);
-    groups.iter().zip(places).find_map(|(group, place)| match place {
-        Place::None => None,
-        Place::Instead(index) => {
-            let has_end = native.get(index).is_some_and(|span| span.cfa.is_some());
-            group.anchor.filter(|_| !has_end)
-        }
-        Place::Behind(_) | Place::AtEnd => group.anchor,
-    })
 }

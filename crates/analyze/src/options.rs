@@ -20,6 +20,14 @@ pub struct Options {
     pub symbols: Vec<PathBuf>,
     /// Whether module files named in the dump may be read from this machine.
     pub local_modules: bool,
+    /// Whether native stacks are walked; without them, Python frames stand alone. A dump without
+    /// Python is walked in any case.
+    pub native: bool,
+    /// Whether values of Python's variables are read from the memory in the dump, where its writer
+    /// did not tell them.
+    pub locals: bool,
+    /// Folder in which answers about symbols are kept for the next analysis; `None` keeps nothing.
+    pub cache_dir: Option<PathBuf>,
     /// Frames kept for one thread: the newest and the oldest ones of a longer stack.
     pub max_frames: usize,
     /// Of larger files with a list of 64-bit memory only what stacks need of it is read.
@@ -31,6 +39,9 @@ impl Default for Options {
         Self {
             symbols: Vec::new(),
             local_modules: true,
+            native: true,
+            locals: false,
+            cache_dir: None,
             max_frames: DEFAULT_MAX_FRAMES,
             max_whole_bytes: DEFAULT_MAX_WHOLE_BYTES,
         }

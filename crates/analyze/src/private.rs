@@ -5,6 +5,7 @@
 //! | LastwordsMetadata | 0x4C570002 | an object: report id, product, version, mechanism, annotations, capture |
 //! | LastwordsBreadcrumbs | 0x4C570003 | an array, oldest first |
 //! | LastwordsThrows | 0x4C570004 | an array, newest first ([`crate::throws`]) |
+//! | LastwordsPythonDetails | 0x4C570008 | an object ([`crate::details`]) |
 
 use minidump::Minidump;
 use serde_json::Value;
@@ -17,6 +18,7 @@ pub(crate) type Stream = (u32, &'static str);
 pub(crate) const METADATA: Stream = (0x4C57_0002, "LastwordsMetadata");
 pub(crate) const BREADCRUMBS: Stream = (0x4C57_0003, "LastwordsBreadcrumbs");
 pub(crate) const THROWS: Stream = (0x4C57_0004, "LastwordsThrows");
+pub(crate) const PYTHON_DETAILS: Stream = (0x4C57_0008, "LastwordsPythonDetails");
 
 /// Our writer stays far below; JSON takes up to 16 times its size in memory.
 const MAX_JSON_BYTES: usize = 4 << 20;

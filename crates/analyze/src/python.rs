@@ -1,6 +1,6 @@
 //! The Python side of a dump: the `LastwordsPython` stream, thread by thread.
 
-use lastwords_format::streams::python::{PythonFrame, PythonStream, PythonThread};
+use lastwords_format::streams::python::{FrameOwner, PythonFrame, PythonStream, PythonThread};
 use lastwords_format::streams::stream_type;
 use minidump::Minidump;
 use serde_json::{Value, json};
@@ -91,6 +91,9 @@ impl<'a> OnThread<'a> {
             "tstate": hex(state.tstate),
             "interpreter_id": state.interpreter_id,
             "holds_gil": self.states.iter().any(|state| state.holds_gil),
+            "collects_garbage": self.states.iter().any(|state| state.is_collecting),
+            "interpreter_finalizing":
+                self.states.iter().any(|state| state.is_interpreter_finalizing),
             "exception_type": self.states.iter().find_map(|s| s.exception_type.as_ref()),
             "is_cut": self.states.iter().any(|state| state.is_cut || state.is_broken),
         })
@@ -234,6 +237,10 @@ pub(crate) fn frame_json(frame: &PythonFrame, placement: &str) -> Value {
         "unloaded_modules": Value::Null,
         "missing_symbols": false,
         "python": {
+            "frame": hex(frame.frame),
+            "code": hex(frame.code),
+            "owner": owner_name(frame.owner),
+            "is_entry": frame.is_entry,
             "name": frame.name,
             "qualname": frame.qualname,
             "file": frame.file,
@@ -245,6 +252,16 @@ pub(crate) fn frame_json(frame: &PythonFrame, placement: &str) -> Value {
             "is_partial": frame.is_partial,
         },
     })
+}
+
+fn owner_name(owner: FrameOwner) -> &'static str {
+    match owner {
+        FrameOwner::Thread => "thread",
+        FrameOwner::Generator => "generator",
+        FrameOwner::FrameObject => "frame_object",
+        FrameOwner::CStack => "c_stack",
+        FrameOwner::Unknown => "unknown",
+    }
 }
 
 pub(crate) fn hex(address: u64) -> String {

@@ -1,121 +1,56 @@
 //! The stack of every thread: native frames within limits, and the plan of the merge.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use minidump::format::CONTEXT_AMD64;
-use minidump::{
-    MinidumpContext, MinidumpContextValidity, MinidumpRawContext, MinidumpThread, UnifiedMemory,
-};
+use minidump::{MinidumpContext, MinidumpThread, UnifiedMemory};
 use minidump_processor::ProcessState;
-use minidump_unwind::{CallStack, CallStackInfo, FrameTrust, StackFrame, SymbolProvider};
+use minidump_unwind::{CallStack, CallStackInfo, FrameTrust, StackFrame};
 
-use crate::interpreter::Interpreter;
-use crate::merge::{Item, NativeSpan, evaluation_size, first_unmatched, merge};
+use crate::interpreter::{Interpreter, is_exact};
 use crate::panics::caught;
 use crate::python::ByThread;
 use crate::soft_errors::SoftErrors;
+use crate::stack::Stack;
 use crate::state::Threads;
-use crate::walk::{Walked, Walker};
+use crate::walk::Walker;
 
 /// Native frames kept, all threads together: 2 to 3 KB each.
 const MAX_TOTAL_FRAMES: usize = 32_768;
-/// Restarts of one thread's walk; each must get further up the stack.
-const MAX_RESTARTS: usize = 64;
-
-/// One thread's frames.
-#[derive(Default)]
-pub(crate) struct Stack {
-    /// Native frames, newest first.
-    pub(crate) frames: Vec<StackFrame>,
-    /// For each span of the merge, the native frame; `None` for a stand-in.
-    frame_of_span: Vec<Option<usize>>,
-    spans: Vec<NativeSpan>,
-    /// Native frames walked, kept or not.
-    pub(crate) total: usize,
-    /// Frames left out, and the index in `frames` of the first frame behind them.
-    pub(crate) omitted: Option<(usize, usize)>,
-}
-
-impl Stack {
-    /// The merged stack; indices of native items point into `frames`.
-    pub(crate) fn merged(&self, anchors: &[Option<u64>]) -> Vec<Item> {
-        merge(&self.spans, anchors)
-    }
-
-    /// The native frame that span `index` stands for.
-    pub(crate) fn frame_of(&self, index: usize) -> Option<usize> {
-        self.frame_of_span.get(index).copied().flatten()
-    }
-
-    fn append(&mut self, walked: Walked, interpreter: Interpreter) {
-        let base = self.frames.len();
-        let gap = walked.omitted.map(|(_, index)| index);
-        for (index, frame) in walked.frames.iter().enumerate() {
-            let next = index.saturating_add(1);
-            let caller = walked.frames.get(next);
-            let is_before_gap = gap == Some(next);
-            self.spans.push(NativeSpan {
-                sp: frame.context.get_stack_pointer(),
-                cfa: caller.map(|caller| caller.context.get_stack_pointer()),
-                is_evaluation: !is_before_gap && interpreter.is_evaluation(frame, caller),
-                follows_gap: false,
-                is_stand_in: false,
-            });
-            self.frame_of_span.push(Some(base.saturating_add(index)));
-        }
-        if self.omitted.is_none() {
-            self.omitted = walked.omitted.map(|(count, index)| (count, base.saturating_add(index)));
-        }
-        self.total = self.total.saturating_add(walked.total);
-        self.frames.extend(walked.frames);
-    }
-
-    /// Drops what was found from address `cfa` on, and makes room for a walk from there.
-    ///
-    /// An evaluation frame at the end is known to end at `cfa` now; otherwise one that was
-    /// not walked stands in for it.
-    fn cut_at(&mut self, anchor: u64, cfa: u64) {
-        let kept = self.spans.iter().take_while(|span| span.sp < cfa).count();
-        self.spans.truncate(kept);
-        self.frame_of_span.truncate(kept);
-        let frames = self.frame_of_span.iter().flatten().max().map_or(0, |i| i.saturating_add(1));
-        self.frames.truncate(frames);
-        if let Some(last) = self.spans.last_mut() {
-            if last.is_evaluation && last.sp <= anchor && last.cfa.is_none_or(|end| end > anchor) {
-                last.cfa = Some(cfa);
-                return;
-            }
-            last.cfa = Some(last.cfa.map_or(anchor, |end| end.min(anchor)));
-        }
-        self.spans.push(NativeSpan {
-            sp: anchor,
-            cfa: Some(cfa),
-            is_evaluation: true,
-            follows_gap: true,
-            is_stand_in: true,
-        });
-        self.frame_of_span.push(None);
-    }
-}
+/// A probe unwinds at most a chunk of frames, without their names.
+const MAX_PROBES: usize = 8_192;
+/// Stacks of one thread: its own, and those of signal handlers within handlers.
+const MAX_STACKS: usize = 8;
+/// Addresses below are no code (`vm.mmap_min_addr`); minidump-unwind takes them for the end.
+const NO_CODE: u64 = 4096;
 
 /// What all threads share.
-pub(crate) struct Stacks<'a, P> {
-    threads: &'a Threads<'a>,
-    walker: Walker<'a, P>,
+pub(crate) struct Stacks<'a> {
+    pub(crate) threads: &'a Threads<'a>,
+    pub(crate) walker: Walker<'a>,
     interpreter: Interpreter,
     frames_left: usize,
+    /// Return addresses that may still be tried in searches, all threads together.
+    pub(crate) probes_left: usize,
     soft_errors: &'a mut SoftErrors,
 }
 
-impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
+impl<'a> Stacks<'a> {
     /// Nothing is walked yet.
     pub(crate) fn new(
         threads: &'a Threads<'a>,
-        walker: Walker<'a, P>,
+        walker: Walker<'a>,
         interpreter: Interpreter,
         soft_errors: &'a mut SoftErrors,
     ) -> Self {
-        Self { threads, walker, interpreter, frames_left: MAX_TOTAL_FRAMES, soft_errors }
+        Self {
+            threads,
+            walker,
+            interpreter,
+            frames_left: MAX_TOTAL_FRAMES,
+            probes_left: MAX_PROBES,
+            soft_errors,
+        }
     }
 
     /// Walks the first `count` threads; the one that crashed is walked first, so that it is
@@ -132,7 +67,21 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
                 self.walk_one(stack, thread, index);
             }
         }
-        self.restart_all(&mut stacks, python);
+        self.check_all(&mut stacks, python);
+        for stack in &mut stacks {
+            stack.is_whole = stack.frames.last().and_then(|frame| self.walker.is_outermost(frame));
+        }
+        stacks
+    }
+
+    /// No native frame at all.
+    pub(crate) fn python_only(&self, count: usize, python: &ByThread<'_>) -> Vec<Stack> {
+        let mut stacks: Vec<Stack> = python
+            .threads
+            .iter()
+            .map(|on_thread| Stack { anchors: on_thread.anchors(), ..Stack::default() })
+            .collect();
+        stacks.resize_with(count, Stack::default);
         stacks
     }
 
@@ -155,9 +104,53 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
         }
         let first = StackFrame::from_context(context, FrameTrust::Context);
         self.walk_into(stack, first, memory, &place);
+        self.follow_other_stacks(stack, thread, memory, &place);
     }
 
-    fn walk_into(
+    /// Goes on where a walk ended because the thread had changed its stack: signal handlers run
+    /// on a stack of their own.
+    fn follow_other_stacks(
+        &mut self,
+        stack: &mut Stack,
+        thread: &'a MinidumpThread<'a>,
+        mut memory: Option<UnifiedMemory<'a, 'a>>,
+        place: &str,
+    ) {
+        for _ in 0..MAX_STACKS {
+            let Some(last) = stack.frames.last() else { return };
+            let here = last.context.get_stack_pointer();
+            let holds = |memory: &UnifiedMemory<'_, '_>| {
+                memory.memory_range().is_some_and(|range| range.contains(here))
+            };
+            let next = if memory.as_ref().is_some_and(holds) {
+                let interrupted = memory.as_ref().and_then(|m| self.walker.interrupted(last, m));
+                // The walk would have gone on by itself on a stack above, but not from a call of
+                // an address at which nothing can be.
+                interrupted.filter(|first| {
+                    first.context.get_stack_pointer() <= here || first.instruction < NO_CODE
+                })
+            } else {
+                Some(last.clone()).filter(|last| is_exact(last.trust))
+            };
+            let Some(first) = next else { return };
+            let pointer = first.context.get_stack_pointer();
+            memory = self.memory_of(thread, pointer);
+            if !memory
+                .as_ref()
+                .is_some_and(|m| m.memory_range().is_some_and(|r| r.contains(pointer)))
+            {
+                return;
+            }
+            match pointer.cmp(&here) {
+                Ordering::Equal => stack.drop_last(),
+                Ordering::Less => stack.leave(),
+                Ordering::Greater => {}
+            }
+            self.walk_into(stack, first, memory, place);
+        }
+    }
+
+    pub(crate) fn walk_into(
         &mut self,
         stack: &mut Stack,
         first: StackFrame,
@@ -203,7 +196,7 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
 
     /// The thread's stack; where the stack pointer points elsewhere (an alternate signal
     /// stack), or the list of memory holds more of the stack, the memory that it points into.
-    fn memory_of(
+    pub(crate) fn memory_of(
         &self,
         thread: &'a MinidumpThread<'a>,
         stack_pointer: u64,
@@ -216,63 +209,6 @@ impl<'a, P: SymbolProvider + Sync> Stacks<'a, P> {
         };
         let (own_end, listed_end) = (own.as_ref().and_then(end), listed.as_ref().and_then(end));
         if own_end.is_some() && own_end >= listed_end { own } else { listed.or(own) }
-    }
-
-    /// Restarts walks that ended below a Python frame's anchor, where it is known how far the
-    /// anchor lies below the end of its evaluation frame.
-    fn restart_all(&mut self, stacks: &mut [Stack], python: &ByThread<'_>) {
-        let anchors: Vec<_> = python.threads.iter().map(|on| on.anchors()).collect();
-        let pairs = || stacks.iter().zip(&anchors);
-        let Some(size) = pairs().find_map(|(s, a)| evaluation_size(&s.spans, a)) else { return };
-        for ((stack, anchors), thread) in stacks.iter_mut().zip(&anchors).zip(&self.threads.list) {
-            for _ in 0..MAX_RESTARTS {
-                let before = first_unmatched(&stack.spans, anchors);
-                let Some(anchor) = before else { break };
-                if !self.restart(stack, thread, anchor, size) {
-                    break;
-                }
-                if first_unmatched(&stack.spans, anchors).is_some_and(|next| next <= anchor) {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn restart(
-        &mut self,
-        stack: &mut Stack,
-        thread: &'a MinidumpThread<'a>,
-        anchor: u64,
-        size: u64,
-    ) -> bool {
-        let Some(cfa) = anchor.checked_add(size) else { return false };
-        let memory = self.memory_of(thread, anchor);
-        let slot = cfa.checked_sub(8);
-        let resume = slot.zip(memory).and_then(|(slot, memory)| memory.get_memory_at_address(slot));
-        let Some(first) = resume.and_then(|resume: u64| self.caller_at(stack, resume, cfa)) else {
-            return false;
-        };
-        stack.cut_at(anchor, cfa);
-        let place = format!("thread {}", thread.raw.thread_id);
-        self.walk_into(stack, first, memory, &place);
-        true
-    }
-
-    /// The caller of an evaluation frame that ends at `cfa`; x86-64 only.
-    fn caller_at(&self, stack: &Stack, resume: u64, cfa: u64) -> Option<StackFrame> {
-        let is_amd64 =
-            |frame: &StackFrame| matches!(frame.context.raw, MinidumpRawContext::Amd64(_));
-        let is_known = stack.frames.first().is_some_and(is_amd64);
-        let call = resume.checked_sub(1).filter(|_| is_known)?;
-        self.walker.module_at(call)?;
-        let raw = CONTEXT_AMD64 { rip: resume, rsp: cfa, ..CONTEXT_AMD64::default() };
-        let context = MinidumpContext {
-            raw: MinidumpRawContext::Amd64(raw),
-            valid: MinidumpContextValidity::Some(["rip", "rsp"].into()),
-        };
-        let mut frame = StackFrame::from_context(context, FrameTrust::PreWalked);
-        frame.instruction = call;
-        Some(frame)
     }
 }
 

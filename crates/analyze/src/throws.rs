@@ -9,7 +9,7 @@
 use lastwords_symbols::demangle;
 use minidump::format::CONTEXT_AMD64;
 use minidump::{MinidumpContext, MinidumpContextValidity, MinidumpRawContext};
-use minidump_unwind::{FrameTrust, StackFrame, SymbolProvider};
+use minidump_unwind::{FrameTrust, StackFrame};
 use serde_json::{Map, Value, json};
 
 use crate::soft_errors::SoftErrors;
@@ -108,10 +108,7 @@ fn type_name(name: &str) -> String {
 }
 
 /// The code around each return address of `throw`, as frames with names.
-pub(crate) fn frames<P: SymbolProvider + Sync>(
-    throw: &Throw,
-    walker: &mut Walker<'_, P>,
-) -> Vec<StackFrame> {
+pub(crate) fn frames(throw: &Throw, walker: &mut Walker<'_>) -> Vec<StackFrame> {
     let frame_at = |pc: &u64| {
         let raw = CONTEXT_AMD64 { rip: *pc, ..CONTEXT_AMD64::default() };
         let valid = MinidumpContextValidity::Some(["rip"].into());

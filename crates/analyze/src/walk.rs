@@ -7,12 +7,22 @@
 //! buffer that keeps both ends of the stack, and the next chunk starts at the last two. The
 //! result is the same as that of one long walk (`tests/limits.rs`).
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use minidump::{MinidumpModule, MinidumpModuleList, UnifiedMemory};
-use minidump_unwind::{CallStack, StackFrame, SymbolProvider, SystemInfo, walk_stack};
+use async_trait::async_trait;
+use lastwords_unwind::Provider;
+use minidump::format::CONTEXT_AMD64;
+use minidump::{
+    CpuContext as _, MinidumpContext, MinidumpContextValidity, MinidumpModule, MinidumpModuleList,
+    MinidumpRawContext, Module, UnifiedMemory,
+};
+use minidump_unwind::{
+    CallStack, FileError, FileKind, FillSymbolError, FrameSymbolizer, FrameTrust, FrameWalker,
+    StackFrame, SymbolProvider, SystemInfo, walk_stack,
+};
 
 use crate::block_on::block_on;
 use crate::panics::message_of;
@@ -24,12 +34,42 @@ const MAX_WALKED: usize = 1 << 20;
 const LONG_STACK_BUDGET: Duration = Duration::from_millis(1_000);
 
 /// What the walks of all threads share.
-pub(crate) struct Walker<'a, P> {
+pub(crate) struct Walker<'a> {
     modules: &'a MinidumpModuleList,
     system: &'a SystemInfo,
-    provider: &'a P,
+    provider: &'a Provider,
     max_frames: usize,
     budget: Duration,
+}
+
+/// A provider that names nothing: names cost more than rules.
+struct RulesOnly<'a>(&'a Provider);
+
+#[async_trait]
+impl SymbolProvider for RulesOnly<'_> {
+    async fn fill_symbol(
+        &self,
+        _: &(dyn Module + Sync),
+        _: &mut (dyn FrameSymbolizer + Send),
+    ) -> Result<(), FillSymbolError> {
+        Err(FillSymbolError {})
+    }
+
+    async fn walk_frame(
+        &self,
+        module: &(dyn Module + Sync),
+        walker: &mut (dyn FrameWalker + Send),
+    ) -> Option<()> {
+        self.0.walk_frame(module, walker).await
+    }
+
+    async fn get_file_path(
+        &self,
+        _: &(dyn Module + Sync),
+        _: FileKind,
+    ) -> Result<PathBuf, FileError> {
+        Err(FileError::NotFound)
+    }
 }
 
 /// The native frames of one thread.
@@ -56,12 +96,12 @@ enum Chunk {
     Panicked(String),
 }
 
-impl<'a, P: SymbolProvider + Sync> Walker<'a, P> {
+impl<'a> Walker<'a> {
     /// A walker that keeps `max_frames` frames of a thread.
     pub(crate) fn new(
         modules: &'a MinidumpModuleList,
         system: &'a SystemInfo,
-        provider: &'a P,
+        provider: &'a Provider,
         max_frames: usize,
     ) -> Self {
         Self { modules, system, provider, max_frames, budget: LONG_STACK_BUDGET }
@@ -70,6 +110,74 @@ impl<'a, P: SymbolProvider + Sync> Walker<'a, P> {
     /// The module that holds `address`.
     pub(crate) fn module_at(&self, address: u64) -> Option<&MinidumpModule> {
         self.modules.module_at_address(address)
+    }
+
+    /// The registers that the function of `frame` has saved in its frame, which ends at `cfa`.
+    pub(crate) fn saved_registers(
+        &self,
+        frame: &StackFrame,
+        cfa: u64,
+        read: &dyn Fn(u64) -> Option<u64>,
+    ) -> Vec<(&'static str, u64)> {
+        let module = self.module_at(frame.instruction);
+        module.map_or_else(Vec::new, |module| {
+            self.provider.saved_registers(module, frame.instruction, cfa, read)
+        })
+    }
+
+    /// The frame that a signal interrupted, if `frame` is the signal's trampoline; x86-64 only.
+    pub(crate) fn interrupted(
+        &self,
+        frame: &StackFrame,
+        memory: &UnifiedMemory<'_, '_>,
+    ) -> Option<StackFrame> {
+        let MinidumpRawContext::Amd64(_) = frame.context.raw else { return None };
+        let module = self.module_at(frame.instruction)?;
+        let register = |name: &str| frame.context.get_register(name);
+        let read = |address: u64| memory.get_memory_at_address::<u64>(address);
+        let found = self.provider.interrupted(module, frame.instruction, &register, &read)?;
+        let mut raw = CONTEXT_AMD64 { rip: found.instruction, ..CONTEXT_AMD64::default() };
+        let mut known: HashSet<&'static str> = ["rip"].into();
+        for (name, value) in found.registers {
+            if raw.set_register(name, value).is_some() {
+                known.insert(name);
+            }
+        }
+        let context = MinidumpContext {
+            raw: MinidumpRawContext::Amd64(raw),
+            valid: MinidumpContextValidity::Some(known),
+        };
+        Some(StackFrame::from_context(context, FrameTrust::CallFrameInfo))
+    }
+
+    /// Whether rules alone lead from `first` to a frame whose stack pointer is `end`.
+    pub(crate) fn leads_to(
+        &self,
+        first: &StackFrame,
+        memory: UnifiedMemory<'_, '_>,
+        end: u64,
+    ) -> bool {
+        let mut stack = CallStack::with_context(first.context.clone());
+        stack.frames = vec![first.clone()];
+        let mut is_met = false;
+        let on_frame = |index: usize, frame: &StackFrame| {
+            let is_by_rule = index == 0 || frame.trust == FrameTrust::CallFrameInfo;
+            let here = frame.context.get_stack_pointer();
+            is_met |= index > 0 && is_by_rule && here == end;
+            if !is_by_rule || here >= end || index >= CHUNK_FRAMES {
+                resume_unwind(Box::new(EndOfChunk));
+            }
+        };
+        let (modules, system) = (self.modules, self.system);
+        let rules = RulesOnly(self.provider);
+        let walk = walk_stack(0, on_frame, &mut stack, Some(memory), modules, system, &rules);
+        catch_unwind(AssertUnwindSafe(|| block_on(walk))).ok();
+        is_met
+    }
+
+    /// Whether a frame is the oldest of its stack, by its own rule; `None` when none is known.
+    pub(crate) fn is_outermost(&self, frame: &StackFrame) -> Option<bool> {
+        self.provider.is_outermost(self.module_at(frame.instruction)?, frame.instruction)
     }
 
     /// Walks from `first`, whose context holds at least the instruction and stack pointers.

@@ -34,6 +34,11 @@ fn head() -> Dump {
         (0x4C57_0002, json!({"mechanism": {"type": "signal"}, "annotations": {"a": 1}})),
         (0x4C57_0003, json!([{"time_ns": 1, "level": "info", "message": "began"}])),
         (0x4C57_0004, throws()),
+        (
+            0x4C57_0008,
+            json!({"threads": [{"tstate": "0x10", "name": "a", "pending": {"type": "E"}}],
+            "tasks": [{"address": "0x1", "awaited_by": ["0x1"], "frames": [{"name": "f"}]}]}),
+        ),
         (0x4C57_0006, json!([{"tid": 7, "syscall": "read", "frames": ["do_sys_read+0x1"]}])),
     ];
     let dump = dump()

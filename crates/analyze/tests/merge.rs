@@ -209,7 +209,34 @@ fn a_walk_that_broke_is_restarted_at_the_next_anchor() {
             "start_thread"
         ]
     );
-    assert_eq!(document["threads"][1]["frames"][3]["trust"], "prewalked");
+    // The return address into the evaluation frame was searched for, so it is a guess.
+    let evaluation = &document["threads"][1]["frames"][2]["evaluation"];
+    assert_eq!(evaluation["trust"], "scan");
+    assert_eq!(document["threads"][1]["frames"][2]["unknown_frames"]["about"], 0);
+    assert_eq!(document["threads"][1]["frames"][3]["trust"], "cfi");
+}
+
+#[test]
+fn a_stale_return_address_that_misses_the_evaluation_frame_is_passed_over() {
+    // A stale return address stands where the scan looks first; from there the rules do not lead
+    // to the evaluation frame's end, but from another word they do.
+    let whole = stack_at(STACK, &[EVAL, THREAD_RUN, START_THREAD]);
+    let small_unknown = (UNKNOWN.0, 96);
+    let broken =
+        stack_at(STACK + 0x10_0000, &[STEP, small_unknown, EVAL, THREAD_RUN, START_THREAD])
+            .with_word(1, 16, CFUNCTION.0);
+    let python = vec![
+        on_thread(8, vec![frame("first", whole.sp(0) + ANCHOR_IN_EVAL)]),
+        on_thread(9, vec![frame("second", broken.sp(2) + ANCHOR_IN_EVAL)]),
+    ];
+    let dump = dump()
+        .thread(Thread::new(8, &whole))
+        .thread(Thread::new(9, &broken))
+        .python(&process(python));
+    assert_eq!(
+        frames_of(&analyze(&dump), 1),
+        ["heat::step(int)", "no_cfi", "?py:second", "thread_run", "start_thread"]
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The monitor's own command line: what `lastwords dump` and `lastwords run` start.
 //!
-//! `lastwords-monitor dump PLAN` dumps the running process that the plan's `pid` names and prints
-//! one JSON object: what was written, or `error`. `lastwords-monitor run PLAN -- COMMAND …` starts a
-//! program and watches it. `PLAN` is JSON (`outside.rs`), or `-` to read it from stdin.
+//! `lastwords-monitor dump PLAN` dumps the running process that the plan's `process` (id or name)
+//! means and prints one JSON object: what was written, or `error`. `lastwords-monitor run PLAN --
+//! COMMAND …` starts a program and watches it. `PLAN` is JSON (`outside.rs`), or `-` to read it
+//! from stdin.
 
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::os::linux::run;
+use crate::os::linux::{find_process, run};
 use crate::outside::{Wish, dump_running};
 
 const USAGE: &str = "usage: lastwords-monitor dump PLAN\n       \
@@ -58,9 +59,9 @@ fn not_read(error: &dyn std::fmt::Display) -> Failure {
 fn dump(plan: &str) -> ExitCode {
     let written = read_plan(plan).and_then(|plan| {
         let wish = Wish::from_json(&plan)?;
-        let pid = plan.get("pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.ok_or_else(|| not_read(&"pid is no process id"))?;
-        dump_running(pid, &wish)
+        let process = plan.get("process").and_then(Value::as_str);
+        let process = process.ok_or_else(|| not_read(&"process is no text"))?;
+        dump_running(find_process(process, "dump")?, &wish)
     });
     match written {
         Ok(written) => {

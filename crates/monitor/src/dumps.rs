@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use crate::dump_file::{DumpFile, Written};
-use crate::plan::{DumpKind, DumpPlan, Limits};
+use crate::plan::{DumpKind, DumpPlan};
 use crate::snapshot::{Crash, DUMP_REQUESTED, ProcessSnapshot, PythonTarget};
 use crate::soft_errors::SoftErrors;
 use crate::spool::Entry;
@@ -60,7 +60,7 @@ impl Event<'_> {
             self.snapshot.let_go(soft_errors);
         }
         for (kind, name) in plan.kinds().iter().zip(plan.file_names()) {
-            let done = self.write_one(kind, &plan.limits, &name, folder, soft_errors);
+            let done = self.write_one((kind, plan), &name, folder, soft_errors);
             let packed = format!("{name}.zst");
             let is_packed = done.as_ref().is_ok_and(|done| done.is_compressed);
             if done.is_err() || is_packed {
@@ -83,12 +83,12 @@ impl Event<'_> {
 
     fn write_one(
         &self,
-        kind: &DumpKind,
-        limits: &Limits,
+        (kind, plan): (&DumpKind, &DumpPlan),
         name: &str,
         folder: &dyn DumpFolder,
         soft_errors: &mut SoftErrors,
     ) -> io::Result<Written> {
+        let limits = &plan.limits;
         let file = folder.new_file(name)?;
         let mut dump = DumpFile::new(file, self.time_s, kind.flags().bits())?.limited(limits);
         if limits.compress {
@@ -98,6 +98,7 @@ impl Event<'_> {
             }
         }
         let writer = DumpWriter::new(self.snapshot, dump, kind, self.deadline, soft_errors);
+        let writer = writer.with_python_locals(plan.python_locals);
         let mut written = writer.write(self.crash, self.python, self.labels).finish_compressed()?;
         if let Some(error) = written.not_compressed.take() {
             soft_errors.add("dump_not_compressed", name, error);

@@ -30,8 +30,13 @@ impl Failure {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self.code {
-            "order_invalid" => 2,
+            "order_invalid" | "process_ambiguous" => 2,
             "process_not_found" | "process_not_dumpable" => 3,
+            "dump_not_found"
+            | "dump_not_readable"
+            | "dump_empty"
+            | "dump_not_a_minidump"
+            | "dump_malformed" => 3,
             "process_not_traceable" => 4,
             "command_not_executable" => 126,
             "command_not_found" => 127,

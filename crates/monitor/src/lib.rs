@@ -21,6 +21,7 @@ pub mod report;
 pub mod snapshot;
 pub mod soft_errors;
 pub mod spool;
+pub mod stacks;
 pub mod watch;
 pub mod write;
 
@@ -34,6 +35,7 @@ mod extras;
 mod last_words;
 mod paths;
 mod prune;
+mod python_stacks;
 mod ranges;
 mod retry;
 mod scrub;

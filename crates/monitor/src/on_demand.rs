@@ -15,8 +15,8 @@ use crate::failure::Failure;
 use crate::order::{Order, Outcome};
 use crate::os::linux::{Hints, LinuxSnapshot, process_name};
 use crate::plan::DumpPlan;
-use crate::report::{self, Finished};
-use crate::snapshot::{ProcessSnapshot, PythonTarget};
+use crate::report::{self, Finished, told_python};
+use crate::snapshot::ProcessSnapshot;
 use crate::soft_errors::SoftErrors;
 use crate::throws;
 use crate::write::Labels;
@@ -91,8 +91,7 @@ fn to_files(
         additions: extras::note_additions(area.additions(), &snapshot, &mut soft_errors),
         ..Labels::default()
     };
-    let python =
-        area.python().map(|(runtime_address, version)| PythonTarget { runtime_address, version });
+    let python = told_python(area).or_else(|| snapshot.find_python(&mut soft_errors));
     let event = Event {
         snapshot: &snapshot,
         crash: &crash,

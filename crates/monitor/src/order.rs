@@ -4,7 +4,7 @@
 //!
 //! | key | type | meaning |
 //! |---|---|---|
-//! | `dumps`, `limits` | | as in a dump plan |
+//! | `dumps`, `limits`, `python_locals` | | as in a dump plan |
 //! | `reason` | string or null | why, in the caller's words |
 //! | `file` | string or null | only the dumps, under this name (a pattern, an absolute path); null = a report in the spool |
 //!

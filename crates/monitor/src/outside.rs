@@ -22,7 +22,7 @@ use crate::write::Labels;
 ///
 /// | key | type | meaning |
 /// |---|---|---|
-/// | `dumps`, `limits` | | as in a dump plan |
+/// | `dumps`, `limits`, `python_locals` | | as in a dump plan |
 /// | `file` | string | an absolute path, a pattern |
 /// | `is_overwriting` | bool | files that are there are replaced |
 /// | `command` | string | what the person typed, for the comment stream |
@@ -142,7 +142,7 @@ pub(crate) fn write(
     };
     let names = wish.destination.choose(&facts, &wish.plan.file_names());
     let names = names.map_err(|error| not_written(&wish.destination, &error))?;
-    let python = snapshot.find_python();
+    let python = snapshot.find_python(&mut soft_errors);
     let event = Event {
         snapshot: &snapshot,
         crash,

@@ -9,6 +9,7 @@
 //! | `limits.max_dump_bytes` | int | most bytes of one dump; 0 = no limit |
 //! | `limits.min_free_bytes` | int | what stays free on the disk |
 //! | `limits.compress` | bool | dumps are compressed with zstd |
+//! | `python_locals` | bool | dumps hold values of Python's local variables; absent = no |
 
 mod flags;
 mod kind;
@@ -48,12 +49,15 @@ pub struct DumpPlan {
     kinds: Vec<DumpKind>,
     /// How large the dumps may become.
     pub limits: Limits,
+    /// Whether values of Python's local variables are told.
+    pub python_locals: bool,
 }
 
 impl Default for DumpPlan {
     /// One mini dump.
     fn default() -> Self {
-        Self { kinds: vec![DumpKind::Mini], limits: Limits::default() }
+        let (kinds, limits) = (vec![DumpKind::Mini], Limits::default());
+        Self { kinds, limits, python_locals: false }
     }
 }
 
@@ -73,7 +77,7 @@ impl DumpPlan {
         if unique.is_empty() {
             unique.push(DumpKind::Mini);
         }
-        Self { kinds: unique, limits }
+        Self { kinds: unique, limits, python_locals: false }
     }
 
     /// The dumps, the smallest first; at least one.
@@ -115,14 +119,25 @@ impl DumpPlan {
             }
         };
         let limits = value.get("limits").unwrap_or(&Value::Null);
-        Ok(Self::new(kinds, Limits::from_json(limits)?))
+        let python_locals = match value.get("python_locals") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(is_wanted)) => *is_wanted,
+            Some(other) => {
+                return Err(PlanError::new("python_locals", other.to_string(), "true or false"));
+            }
+        };
+        Ok(Self { python_locals, ..Self::new(kinds, Limits::from_json(limits)?) })
     }
 
     /// The plan as JSON, as [`DumpPlan::from_json`] reads it.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let dumps: Vec<Value> = self.kinds.iter().map(DumpKind::to_json).collect();
-        json!({"dumps": dumps, "limits": self.limits.to_json()})
+        json!({
+            "dumps": dumps,
+            "limits": self.limits.to_json(),
+            "python_locals": self.python_locals,
+        })
     }
 
     /// Names of the dumps' files: `dump.dmp`, then `dump-KIND.dmp`, numbered where a kind comes
@@ -187,7 +202,9 @@ mod tests {
             DumpKind::Kernel,
         ];
         let limits = Limits { max_dump_bytes: 5, min_free_bytes: 6, compress: true };
-        let plan = DumpPlan::new(kinds, limits);
+        let mut plan = DumpPlan::new(kinds, limits);
+        assert!(!plan.python_locals, "only when asked for");
+        plan.python_locals = true;
         assert_eq!(DumpPlan::from_json(&plan.to_json()).unwrap(), plan);
     }
 
@@ -201,6 +218,8 @@ mod tests {
         assert!(flags.contains("WithNothing") && flags.contains("WithFullMemory"), "{flags}");
         let library = told(json!({"dumps": [{"kind": "callback"}]}));
         assert!(library.contains("path of a shared library"), "{library}");
+        let locals = told(json!({"python_locals": "yes"}));
+        assert_eq!(locals, "python_locals is \"yes\", expected true or false");
         let limit = told(json!({"limits": {"max_dump_bytes": -1}}));
         assert!(limit.contains("max_dump_bytes is -1, expected a number of bytes"), "{limit}");
     }

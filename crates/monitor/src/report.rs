@@ -88,6 +88,12 @@ fn not_started(what: &str, place: &str, error: &io::Error) -> Finished {
     }
 }
 
+/// Where the interpreter stands, as the SDK knew; `None` when it did not, because the interpreter is
+/// part of a program that exports nothing.
+pub(crate) fn told_python(area: &AreaReader) -> Option<PythonTarget> {
+    area.python().map(|(runtime_address, version)| PythonTarget { runtime_address, version })
+}
+
 /// When the monitor's own part of the caller's patience ends.
 pub(crate) fn own_deadline(request: &CrashRequest) -> Option<Instant> {
     let budget = Duration::from_millis(request.budget_ms.into());
@@ -232,9 +238,7 @@ impl Report {
             throws,
             additions: extras::note_additions(area.additions(), &snapshot, &mut self.soft_errors),
         };
-        let python = area
-            .python()
-            .map(|(runtime_address, version)| PythonTarget { runtime_address, version });
+        let python = told_python(area).or_else(|| snapshot.find_python(&mut self.soft_errors));
         let time_s = u32::try_from(request.time_ns.div_euclid(1_000_000_000)).unwrap_or(u32::MAX);
         let event = Event {
             snapshot: &snapshot,

@@ -1,4 +1,7 @@
-//! Secrets are taken out before anything is written: environment and command line.
+//! Secrets are taken out before anything is written: environment, command line and texts. Which
+//! names are those of secrets is told by `lastwords_pyframes::SECRET_WORDS`.
+
+use lastwords_pyframes::is_secret_name;
 
 /// Variables whose values help to understand a crash and identify nobody.
 const KEPT: &[&str] = &[
@@ -19,32 +22,8 @@ const KEPT: &[&str] = &[
 ];
 /// Families of such variables.
 const KEPT_PREFIXES: &[&str] = &["LC_", "PYTHON"];
-/// Words in a name that make its value a secret, whatever else it is.
-const SECRET_WORDS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "credential",
-    "auth",
-    "cookie",
-    "sessionid",
-    "connectionstring",
-    "dsn",
-];
 /// What stands for a value that was taken out.
 const SCRUBBED: &[u8] = b"[scrubbed]";
-
-fn is_secret_name(name: &str) -> bool {
-    let name: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
-}
 
 fn is_kept(name: &str) -> bool {
     let is_listed =

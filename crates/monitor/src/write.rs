@@ -15,6 +15,7 @@ mod memory_choice;
 mod memory_list;
 mod process;
 mod python;
+mod python_details;
 mod sanitized;
 mod threads;
 
@@ -47,6 +48,8 @@ pub struct DumpWriter<'a> {
     /// What takes the user out of paths, in dumps that shall not tell who that is.
     paths: Option<PathScrubber>,
     deadline: Option<Instant>,
+    /// Whether values of Python's local variables are told.
+    python_locals: bool,
     soft_errors: &'a mut SoftErrors,
     stacks_left: u64,
     /// False when the stacks did not fit on the disk.
@@ -82,6 +85,7 @@ impl<'a> DumpWriter<'a> {
             flags,
             paths,
             deadline,
+            python_locals: false,
             soft_errors,
             stacks_left: MOST_STACKS,
             has_room: true,
@@ -90,6 +94,13 @@ impl<'a> DumpWriter<'a> {
             stack_words: Vec::new(),
             modules: Vec::new(),
         }
+    }
+
+    /// Tells values of Python's local variables, too; of kinds that hold no such things, not.
+    #[must_use]
+    pub fn with_python_locals(mut self, is_wanted: bool) -> Self {
+        self.python_locals = is_wanted;
+        self
     }
 
     /// Writes every stream that can be had, and gives the finished file back. A failed stream
@@ -112,7 +123,7 @@ impl<'a> DumpWriter<'a> {
         self.step("misc info", Self::misc_info);
         self.step("thread names", Self::thread_names);
         self.step("annotations", |w| w.annotations(labels));
-        self.step("python", |w| w.python(python));
+        self.step("python", |w| w.python(python, crash));
         if let DumpKind::Callback(library) = self.kind {
             self.step("callback", |w| w.callback(library, crash));
         }

@@ -10,17 +10,12 @@ pub enum Error {
     /// No layout is known for this version of CPython.
     #[error(
         "no layout is known for CPython {}.{} (PY_VERSION_HEX {version:#010x}): \
-         3.10, 3.11, 3.12 and 3.13 are, from their release candidates on", version >> 24, (version >> 16) & 0xff
+         3.9 to 3.15 are, from their release candidates on, and others whose _Py_DebugOffsets \
+         have the shape of one of them", version >> 24, (version >> 16) & 0xff
     )]
     UnsupportedVersion {
         /// `PY_VERSION_HEX` of the target.
         version: u32,
-    },
-    /// The layout is known, but not for this kind of build.
-    #[error("the layout of this build of CPython is not known: {what}")]
-    UnsupportedBuild {
-        /// What is different about it.
-        what: &'static str,
     },
     /// The memory at `_PyRuntime` cannot be read.
     #[error("_PyRuntime cannot be read: {0}")]

@@ -3,13 +3,15 @@
 use lastwords_format::streams::python::{FrameOwner, PythonFrame};
 
 use crate::code::{Code, Codes};
-use crate::layout::{Chain, Instruction, Owner};
+use crate::layout::{Chain, FrameFields, Instruction, Owner};
 use crate::lines::Location;
 use crate::objects::Objects;
 use crate::soft_errors::SoftErrors;
-use crate::source::Fault;
+use crate::source::{Fault, Record};
 
 const UNIT_SIZE: i64 = 2;
+/// The tags of a `_PyStackRef`.
+const TAGS: u64 = 3;
 
 /// The fields of a frame structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +23,8 @@ pub(crate) struct RawFrame {
     /// 3.11: the oldest frame of its native activation.
     pub is_entry: bool,
     instruction: u64,
-}
-
-/// Where a frame is in its bytecode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Position {
-    /// Index of a code unit, -1 = not started.
-    Unit(i64),
-    /// Not in the bytecode of its code object.
-    Outside,
+    /// Which copy of the bytecode it runs; 0 = that of the code object.
+    bytecode_index: i32,
 }
 
 /// Reads frames; keeps what they share.
@@ -43,24 +38,28 @@ impl FrameReader<'_> {
     /// The fields of the frame at `address`.
     pub fn raw_frame(&mut self, address: u64) -> Result<RawFrame, Fault> {
         let fields = self.objects.layout.frame;
-        let (Instruction::Index(instruction) | Instruction::Address(instruction)) =
-            fields.instruction;
+        let (Instruction::ByteIndex(instruction)
+        | Instruction::UnitIndex(instruction)
+        | Instruction::Address(instruction)) = fields.instruction;
         let (Owner::GeneratorPointer(owner) | Owner::Enum(owner)) = fields.owner;
         let is_entry = match self.objects.layout.chain {
             Chain::EntryFrames { is_entry, .. } => Some(is_entry),
             _ => None,
         };
-        let wanted =
-            [fields.code, fields.previous, instruction, owner, is_entry.unwrap_or(fields.code)];
+        let optional = |field: Option<_>| field.unwrap_or(fields.code);
+        let (entry_flag, index) = (optional(is_entry), optional(fields.bytecode_index));
+        let wanted = [fields.code, fields.previous, instruction, owner, entry_flag, index];
         let record = self.objects.source.record(address, &wanted)?;
         let is_entry = is_entry.map(|field| record.get(field)).transpose()?;
+        let index = fields.bytecode_index.map(|field| record.get_i32(field)).transpose()?;
         Ok(RawFrame {
             address,
-            code: record.get(fields.code)?,
+            code: code_address(&record, &fields)?,
             previous: record.get(fields.previous)?,
             owner: decode_owner(fields.owner, record.get(owner)?),
             is_entry: is_entry.is_some_and(|flag| flag != 0),
             instruction: record.get(instruction)?,
+            bytecode_index: index.unwrap_or(0),
         })
     }
 
@@ -77,7 +76,7 @@ impl FrameReader<'_> {
     ) -> Result<Option<PythonFrame>, Fault> {
         let code = self.codes.get(&mut self.objects, raw.code)?;
         let position = self.position(raw, &code);
-        if is_incomplete(raw, position, &code) {
+        if is_incomplete(raw, &position, &code) {
             return Ok(None);
         }
         let mut frame = PythonFrame {
@@ -93,20 +92,37 @@ impl FrameReader<'_> {
         Ok(Some(frame))
     }
 
-    fn position(&self, raw: &RawFrame, code: &Code) -> Position {
-        if let Instruction::Index(_) = self.objects.layout.frame.instruction {
-            let low = u32::try_from(raw.instruction).unwrap_or(0);
-            let index = i64::from(low.cast_signed());
-            return if index >= -1 { Position::Unit(index) } else { Position::Outside };
-        }
-        let Some((start, units)) = code.bytecode else { return Position::Outside };
-        let offset = raw.instruction.wrapping_sub(start).cast_signed();
-        let unit = offset.div_euclid(UNIT_SIZE);
-        let is_inside = unit >= -1 && unit < i64::try_from(units).unwrap_or(i64::MAX);
-        if is_inside && offset.rem_euclid(UNIT_SIZE) == 0 {
-            return Position::Unit(unit);
-        }
-        Position::Outside
+    /// Index of the code unit that the frame is at, -1 = not started.
+    ///
+    /// # Errors
+    /// It is not in the bytecode of its code object.
+    fn position(&mut self, raw: &RawFrame, code: &Code) -> Result<i64, Fault> {
+        let index = || i64::from(u32::try_from(raw.instruction).unwrap_or(0).cast_signed());
+        let unit = match self.objects.layout.frame.instruction {
+            // -1 divided so is -1.
+            Instruction::ByteIndex(_) => Some(index().div_euclid(UNIT_SIZE)),
+            Instruction::UnitIndex(_) => Some(index()),
+            Instruction::Address(_) => self.unit_of_address(raw, code)?,
+        };
+        unit.filter(|unit| *unit >= -1).ok_or(Fault::Implausible {
+            what: "the instruction of a frame",
+            address: raw.address,
+            found: raw.instruction,
+            expected: "one inside the bytecode of its code object",
+        })
+    }
+
+    fn unit_of_address(&mut self, raw: &RawFrame, code: &Code) -> Result<Option<i64>, Fault> {
+        let bytecode = match raw.bytecode_index {
+            0 => code.bytecode,
+            index => self.codes.bytecode_copy(&mut self.objects, raw.code, index)?,
+        };
+        Ok(bytecode.and_then(|(start, units)| {
+            let offset = raw.instruction.wrapping_sub(start).cast_signed();
+            let unit = offset.div_euclid(UNIT_SIZE);
+            let is_inside = unit < i64::try_from(units).unwrap_or(i64::MAX);
+            (is_inside && offset.rem_euclid(UNIT_SIZE) == 0).then_some(unit)
+        }))
     }
 
     fn set_names(&mut self, frame: &mut PythonFrame, code: &Code) {
@@ -131,22 +147,14 @@ impl FrameReader<'_> {
         copied.map_err(|fault| self.note_partial(frame, what, &fault)).ok()
     }
 
-    fn set_location(&mut self, frame: &mut PythonFrame, position: Position) {
-        let lasti = match position {
-            Position::Unit(unit) if unit < 0 => Some(-1),
-            Position::Unit(unit) => i32::try_from(unit.saturating_mul(UNIT_SIZE)).ok(),
-            Position::Outside => None,
-        };
-        frame.lasti = lasti.unwrap_or(-1);
-        let located = match lasti {
-            Some(lasti) => self.codes.locate(&mut self.objects, frame.code, lasti),
-            None => Err(Fault::Implausible {
-                what: "the instruction of a frame",
-                address: frame.frame,
-                found: 0,
-                expected: "one inside the bytecode of its code object",
-            }),
-        };
+    fn set_location(&mut self, frame: &mut PythonFrame, position: Result<i64, Fault>) {
+        let lasti = position.map(|unit| {
+            let lasti = i32::try_from(unit.saturating_mul(UNIT_SIZE)).unwrap_or(i32::MAX);
+            lasti.max(-1)
+        });
+        frame.lasti = *lasti.as_ref().unwrap_or(&-1);
+        let located =
+            lasti.and_then(|lasti| self.codes.locate(&mut self.objects, frame.code, lasti));
         match located {
             Ok(Location { line, end_line, column, end_column }) => {
                 frame.line = line;
@@ -165,22 +173,32 @@ impl FrameReader<'_> {
     }
 }
 
-/// `_PyFrame_IsIncomplete` (`Include/internal/pycore_frame.h`, 3.11.7, 3.12.1, 3.13.0): the
-/// frame has not reached the first traceable instruction, and is no generator's. 3.10 has no
-/// such frames.
-fn is_incomplete(raw: &RawFrame, position: Position, code: &Code) -> bool {
-    match position {
-        Position::Unit(unit) => raw.owner != FrameOwner::Generator && unit < code.first_traceable,
-        Position::Outside => false,
-    }
+/// `f_code` or `f_executable`. What is tagged as a number is no address, and becomes 0.
+fn code_address(record: &Record, fields: &FrameFields) -> Result<u64, Fault> {
+    let found = record.get(fields.code)?;
+    Ok(match (fields.is_code_tagged, found & TAGS) {
+        (true, TAGS) => 0,
+        (true, _) => found & !TAGS,
+        (false, _) => found,
+    })
 }
 
+/// `_PyFrame_IsIncomplete` (`Include/internal/pycore_frame.h`, 3.11.7, 3.12.1, 3.13.0;
+/// `pycore_interpframe.h`, 3.14.10, 3.15.2): the frame has not reached the first traceable
+/// instruction, and is no generator's. 3.9 and 3.10 have no such frames.
+fn is_incomplete(raw: &RawFrame, position: &Result<i64, Fault>, code: &Code) -> bool {
+    let is_before = |unit: &i64| *unit < code.first_traceable;
+    raw.owner != FrameOwner::Generator && position.as_ref().is_ok_and(is_before)
+}
+
+/// `enum _frameowner`. What 3.12 and 3.13 call `FRAME_OWNED_BY_CSTACK` (3) is
+/// `FRAME_OWNED_BY_INTERPRETER` from 3.14 on, and 3.14 has a CSTACK (4) beside it: shims all.
 fn decode_owner(field: Owner, value: u64) -> FrameOwner {
     match (field, value) {
         (Owner::GeneratorPointer(_), 0) | (Owner::Enum(_), 2) => FrameOwner::FrameObject,
         (Owner::GeneratorPointer(_), _) | (Owner::Enum(_), 1) => FrameOwner::Generator,
         (Owner::Enum(_), 0) => FrameOwner::Thread,
-        (Owner::Enum(_), 3) => FrameOwner::CStack,
+        (Owner::Enum(_), 3 | 4) => FrameOwner::CStack,
         (Owner::Enum(_), _) => FrameOwner::Unknown,
     }
 }

@@ -162,6 +162,7 @@ impl Head {
         }
         let needed = usize::try_from(header_size).unwrap_or(usize::MAX);
         let bytes = source.bytes_ahead(address, needed, ahead)?;
+        source.record_read(address, needed);
         Ok(Self { address, bytes })
     }
 
@@ -180,7 +181,9 @@ impl Head {
     /// `length` bytes from `offset` on; a second read only if the first did not reach so far.
     fn data(self, source: &mut Source<'_>, offset: u64, length: usize) -> Result<Vec<u8>, Fault> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        match self.bytes.get(start..start.saturating_add(length)) {
+        let end = start.saturating_add(length);
+        source.record_read(self.address, end.min(self.bytes.len()));
+        match self.bytes.get(start..end) {
             Some(bytes) => Ok(bytes.to_vec()),
             None => source.bytes(self.address.saturating_add(offset), length),
         }

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use crate::memory::{Memory, MemoryError};
 
-/// A [`Memory`] that passes reads on and remembers the ranges that were read.
+/// A [`Memory`] that passes reads on and remembers the ranges that were read, except by
+/// [`Memory::read_unrecorded`].
 ///
 /// Ranges that overlap or touch are merged. What goes beyond the limits is still read, but
 /// not remembered; [`RecordingMemory::is_cut`] tells of it.
@@ -56,9 +57,16 @@ impl Memory for RecordingMemory<'_> {
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
         self.inner.read(address, buffer)?;
         let length = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
-        let end = address.saturating_add(length);
-        self.state.borrow_mut().add(address..end, self.max_bytes, self.max_ranges);
+        self.record(address..address.saturating_add(length));
         Ok(())
+    }
+
+    fn read_unrecorded(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        self.inner.read_unrecorded(address, buffer)
+    }
+
+    fn record(&self, range: Range<u64>) {
+        self.state.borrow_mut().add(range, self.max_bytes, self.max_ranges);
     }
 }
 
@@ -133,6 +141,16 @@ mod tests {
     fn ranges_that_overlap_or_touch_are_merged() {
         let reads = [(0x1000, 16), (0x1020, 16), (0x1010, 16), (0x1008, 4), (0x2000, 8)];
         assert_eq!(recorded(&reads, 1000, 10), (vec![(0x1000, 0x1030), (0x2000, 0x2008)], false));
+    }
+
+    #[test]
+    fn what_is_read_unrecorded_is_remembered_only_as_far_as_told() {
+        let memory = RecordingMemory::new(&Zeros, 1000, 10);
+        memory.read_unrecorded(0x1000, &mut [1; 64]).unwrap();
+        assert_eq!(memory.ranges(), []);
+        memory.record(0x1000..0x1010);
+        assert_eq!(memory.ranges().first(), Some(&(0x1000..0x1010)));
+        assert_eq!(memory.total_bytes(), 16);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod support;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use lastwords_format::streams::python::{PythonFrame, PythonStream};
 use lastwords_pyframes::lines::{LineTableFormat, locate};
 use lastwords_pyframes::{
     Error, Limits, Memory, MemoryError, Outcome, RecordingMemory, SOFT_ERROR_CODES, Target,
@@ -20,6 +21,10 @@ use lastwords_pyframes::{
 };
 use proptest::prelude::*;
 use support::{Recorded, victims};
+
+/// One of each minor version with a table.
+const VERSIONS: [u32; 7] =
+    [0x0309_12F0, 0x030A_0DF0, 0x030B_07F0, 0x030C_01F0, 0x030D_00F0, 0x030E_0AF0, 0x030F_02F0];
 
 /// Time of the processor; builds without optimization are some twenty times slower.
 const MAX_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
@@ -72,33 +77,38 @@ fn damage(recorded: &mut Recorded, place: usize, value: u8) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn flipped_bytes_do_no_harm(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..200)) {
-        for (target, recorded) in recordings() {
-            let mut recorded = recorded.clone();
-            for (place, value) in &flips {
-                damage(&mut recorded, *place, *value);
-            }
-            let _ = read_bounded(&recorded, target);
+    fn flipped_bytes_do_no_harm(
+        which: prop::sample::Index,
+        flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..200),
+    ) {
+        let (target, recorded) = &recordings()[which.index(recordings().len())];
+        let mut recorded = recorded.clone();
+        for (place, value) in &flips {
+            damage(&mut recorded, *place, *value);
         }
+        let _ = read_bounded(&recorded, target);
     }
 
     #[test]
-    fn missing_ranges_do_no_harm(missing in prop::collection::vec(any::<usize>(), 1..40)) {
-        for (target, recorded) in recordings() {
-            let mut recorded = recorded.clone();
-            for place in &missing {
-                let place = place % recorded.ranges.len();
-                recorded.ranges.remove(place);
-            }
-            let _ = read_bounded(&recorded, target);
+    fn missing_ranges_do_no_harm(
+        which: prop::sample::Index,
+        missing in prop::collection::vec(any::<usize>(), 1..40),
+    ) {
+        let (target, recorded) = &recordings()[which.index(recordings().len())];
+        let mut recorded = recorded.clone();
+        for place in &missing {
+            let place = place % recorded.ranges.len();
+            recorded.ranges.remove(place);
         }
+        let _ = read_bounded(&recorded, target);
     }
 
     #[test]
     fn any_line_table_ends(table in prop::collection::vec(any::<u8>(), 0..600), first_line: i32, lasti: i32) {
+        let _ = locate(LineTableFormat::V3_9, first_line, &table, lasti);
         let _ = locate(LineTableFormat::V3_10, first_line, &table, lasti);
         let _ = locate(LineTableFormat::V3_11, first_line, &table, lasti);
     }
@@ -123,8 +133,8 @@ impl Memory for Maze {
 
 #[test]
 fn a_maze_of_pointers_ends() {
-    for version in [0x030A_0DF0, 0x030B_07F0, 0x030C_01F0, 0x030D_00F0] {
-        for seed in 0..20 {
+    for version in VERSIONS {
+        for seed in 0..12 {
             for mask in [0xFFFF_FFF8, 0xFFF8, 0x7F8, u64::MAX, 0] {
                 let target = Target { runtime_address: 0x1000, python_version: version };
                 let _ = read_bounded(&Maze { seed, mask }, &target);
@@ -230,18 +240,19 @@ fn what_never_ends_is_cut_by_limits() {
     }
 }
 
+fn all_frames(outcome: Outcome) -> Vec<PythonFrame> {
+    outcome.stream.threads.into_iter().flat_map(|thread| thread.frames).collect()
+}
+
 #[test]
 fn another_version_than_the_process_has_gives_no_garbage() {
     for (target, recorded) in recordings() {
-        for version in [0x030A_0DF0, 0x030B_07F0, 0x030C_01F0, 0x030D_00F0] {
+        for version in VERSIONS {
             if version >> 16 == target.python_version >> 16 {
                 continue;
             }
             let wrong = Target { python_version: version, ..*target };
-            let frames: Vec<_> = match read_bounded(recorded, &wrong) {
-                Ok(outcome) => outcome.stream.threads.into_iter().flat_map(|t| t.frames).collect(),
-                Err(_) => Vec::new(),
-            };
+            let frames = read_bounded(recorded, &wrong).map_or_else(|_| Vec::new(), all_frames);
             assert!(frames.iter().all(|frame| frame.is_partial), "{version:#x} {target:x?}");
         }
     }
@@ -249,10 +260,10 @@ fn another_version_than_the_process_has_gives_no_garbage() {
 
 #[test]
 fn unknown_versions_are_refused_by_name() {
-    let (target, recorded) = &recordings()[0];
-    for version in [0x0309_12F0, 0x030B_00A7, 0x030B_00B5, 0x030F_00F0, 0x0400_00F0, 0] {
-        let unknown = Target { python_version: version, ..*target };
-        let error = read_bounded(recorded, &unknown).expect_err("it is not known");
+    let nothing = Maze { seed: 0, mask: 0 };
+    for version in [0x0308_12F0, 0x030B_00A7, 0x030C_00B5, 0x0310_00F0, 0x0400_00F0, 0] {
+        let unknown = Target { python_version: version, runtime_address: 0x1000 };
+        let error = read_bounded(&nothing, &unknown).expect_err("it is not known");
         assert_eq!(error, Error::UnsupportedVersion { version });
         assert!(error.to_string().contains(&format!("{version:#010x}")), "{error}");
     }
@@ -268,13 +279,18 @@ fn a_runtime_that_is_none_is_an_error() {
     }
 }
 
-/// The recording of one version, with a change.
+/// The first recording of a version, with a change.
 fn damaged(minor: u32, change: impl Fn(&Target, &mut Recorded)) -> Option<(Target, Recorded)> {
     let of_version = |(target, _): &&(Target, _)| target.python_version >> 16 & 0xff == minor;
     let (target, recorded) = recordings().iter().find(of_version)?;
     let mut recorded = recorded.clone();
     change(target, &mut recorded);
     Some((*target, recorded))
+}
+
+/// The recordings of the versions that tell their own offsets.
+fn with_own_offsets() -> impl Iterator<Item = &'static (Target, Recorded)> {
+    recordings().iter().filter(|(target, _)| target.python_version >= 0x030D_0000)
 }
 
 fn put(recorded: &mut Recorded, address: u64, value: u64) {
@@ -289,28 +305,114 @@ fn put(recorded: &mut Recorded, address: u64, value: u64) {
 
 #[test]
 fn offsets_that_cannot_be_right_are_replaced_by_the_built_in_ones() {
-    // Cookie, version, interpreters_head, thread_state.size, unicode_object.state.
-    for (offset, value) in [(0, 0), (8, 0x030C_00F0), (40, 1 << 40), (152, 8), (544, u64::MAX)] {
-        let change = |target: &Target, recorded: &mut Recorded| {
-            put(recorded, target.runtime_address + offset, value);
+    for (target, whole) in with_own_offsets() {
+        let expected = read_bounded(whole, target).expect("readable");
+        let (thread_state, unicode_state) = match target.python_version >> 16 {
+            0x030D => (152, 544),
+            0x030E => (176, 624),
+            _ => (176, 720),
         };
-        let Some((target, recorded)) = damaged(13, change) else { return };
-        let outcome = read_bounded(&recorded, &target).expect("readable");
-        let codes: Vec<_> = outcome.soft_errors.iter().map(|error| error.code).collect();
-        assert_eq!(codes, ["python_layout_assumed"], "{offset}");
-        let (_, whole) = damaged(13, |_, _| ()).expect("it was there");
-        let whole = read_bounded(&whole, &target).expect("readable");
-        assert_eq!(outcome.stream, whole.stream, "{offset}");
+        let damages = [
+            (40, 1 << 40),     // interpreters_head
+            (thread_state, 8), // its size
+            (unicode_state, u64::MAX),
+            (unicode_state, 56), // inside, but not behind the header
+        ];
+        for (offset, value) in damages {
+            let mut recorded = whole.clone();
+            put(&mut recorded, target.runtime_address + offset, value);
+            let outcome = read_bounded(&recorded, target).expect("readable");
+            let codes: Vec<_> = outcome.soft_errors.iter().map(|error| error.code).collect();
+            assert_eq!(codes, ["python_layout_assumed"], "{target:x?} {offset}");
+            assert_eq!(outcome.stream, expected.stream, "{target:x?} {offset}");
+        }
     }
 }
 
 #[test]
-fn a_free_threaded_build_is_refused_by_name() {
-    let change =
-        |target: &Target, recorded: &mut Recorded| put(recorded, target.runtime_address + 16, 1);
-    let Some((target, recorded)) = damaged(13, change) else { return };
-    let error = read_bounded(&recorded, &target).expect_err("its layout is not known");
-    assert!(error.to_string().contains("free-threaded"), "{error}");
+fn a_table_that_is_none_is_ignored() {
+    for (target, whole) in with_own_offsets() {
+        let expected = read_bounded(whole, target).expect("readable");
+        if expected.stream.is_free_threaded {
+            // Nothing else tells that it is, so nothing else can be read.
+            let mut recorded = whole.clone();
+            put(&mut recorded, target.runtime_address, 0);
+            let frames = read_bounded(&recorded, target).map_or_else(|_| Vec::new(), all_frames);
+            assert!(frames.iter().all(|frame| frame.is_partial && frame.name.is_none()));
+            continue;
+        }
+        for (offset, value) in [(0, 0), (8, 0x030C_00F0), (16, 1), (16, 7)] {
+            let mut recorded = whole.clone();
+            put(&mut recorded, target.runtime_address + offset, value);
+            let outcome = read_bounded(&recorded, target).expect("readable");
+            let codes: Vec<_> = outcome.soft_errors.iter().map(|error| error.code).collect();
+            assert_eq!(codes, ["python_layout_assumed"], "{target:x?} {offset}");
+            assert_eq!(outcome.stream, expected.stream, "{target:x?} {offset}");
+        }
+    }
+}
+
+/// Without what only a built-in table can tell.
+fn as_of_a_stranger(
+    mut stream: PythonStream,
+    version: u32,
+    tells_exceptions: bool,
+) -> PythonStream {
+    stream.python_version = version;
+    for thread in &mut stream.threads {
+        thread.exception_type = thread.exception_type.take().filter(|_| tells_exceptions);
+    }
+    stream
+}
+
+#[test]
+fn an_unknown_version_is_read_by_the_offsets_that_it_tells() {
+    for (target, whole) in with_own_offsets() {
+        let expected = read_bounded(whole, target).expect("readable").stream;
+        let tells_exceptions = target.python_version >= 0x030F_0000;
+        // A future version, a future pre-release, and the beta of a known one.
+        let of_same_minor = target.python_version & 0xffff_0000 | 0x00B3;
+        for version in [0x0310_00F0, 0x0311_00A1, of_same_minor] {
+            let mut recorded = whole.clone();
+            put(&mut recorded, target.runtime_address + 8, version.into());
+            let stranger = Target { python_version: version, ..*target };
+            let outcome = read_bounded(&recorded, &stranger).expect("readable");
+            let codes: Vec<_> = outcome.soft_errors.iter().map(|error| error.code).collect();
+            assert_eq!(codes, ["python_layout_assumed"], "{version:#x} {target:x?}");
+            let expected = as_of_a_stranger(expected.clone(), version, tells_exceptions);
+            assert_eq!(outcome.stream, expected, "{version:#x} {target:x?}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_version_whose_table_has_another_shape_is_refused() {
+    let version = 0x0310_00F0;
+    for (target, whole) in with_own_offsets() {
+        for inserted in [5, 11, 20, 30, 45, 51, 62, 69, 87] {
+            let mut recorded = whole.clone();
+            // One member more, before which all is as it was.
+            let members = match target.python_version >> 16 {
+                0x030D => 73,
+                0x030E => 95,
+                _ => 111,
+            };
+            for index in (inserted..members - 1).rev() {
+                let at = target.runtime_address + 8 * index;
+                let mut value = [0; 8];
+                recorded.read(at, &mut value).expect("recorded");
+                put(&mut recorded, at + 8, u64::from_le_bytes(value));
+            }
+            put(&mut recorded, target.runtime_address + 8, version.into());
+            let stranger = Target { python_version: version, ..*target };
+            let whole = read_bounded(whole, target).expect("readable").stream;
+            match read_bounded(&recorded, &stranger) {
+                Err(error) => assert_eq!(error, Error::UnsupportedVersion { version }),
+                // The member stands behind all that is used.
+                Ok(outcome) => assert_eq!(outcome.stream.threads.len(), whole.threads.len()),
+            }
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ location per code unit: [line, end line, column, end column], or [line] before 3
 import argparse
 import ast
 import asyncio.base_events
+import ctypes
 import dataclasses
 import inspect
 import json
@@ -15,6 +16,7 @@ import tarfile
 import types
 import typing
 
+line_of = ctypes.pythonapi.PyCode_Addr2Line
 MODULES = [argparse, ast, asyncio.base_events, dataclasses, inspect, tarfile, typing]
 
 
@@ -42,6 +44,9 @@ def with_constants(code):
 def locations(code):
     if hasattr(code, "co_positions"):
         return [list(position) for position in code.co_positions()]
+    if not hasattr(code, "co_lines"):  # 3.9
+        units = range(0, len(code.co_code), 2)
+        return [[line_of(ctypes.py_object(code), offset)] for offset in units]
     lines = [None] * (len(code.co_code) // 2)
     for start, end, line in code.co_lines():
         lines[start // 2 : end // 2] = [line] * (end // 2 - start // 2)
@@ -55,7 +60,8 @@ def main():
             codes.append(compile(file.read(), module.__file__, "exec"))
     for top in codes:
         for code in with_constants(top):
-            table = code.co_linetable.hex()
+            table = getattr(code, "co_linetable", None) or code.co_lnotab
+            table = table.hex()
             row = [code.co_name, code.co_firstlineno, table, locations(code)]
             sys.stdout.write(json.dumps(row) + "\n")
 

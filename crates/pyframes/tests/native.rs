@@ -14,13 +14,18 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::process::Command;
 
-use support::{Victim, interpreters, script};
+use support::{Interpreter, Victim, interpreters, script};
 
 /// Stack ranges of the native evaluation frames by thread, newest first; `None` when there is
 /// no GDB.
-fn evaluation_frames(victim: &Victim) -> Option<HashMap<u64, Vec<Range<u64>>>> {
+fn evaluation_frames(
+    interpreter: &Interpreter,
+    victim: &Victim,
+) -> Option<HashMap<u64, Vec<Range<u64>>>> {
     let output = Command::new("gdb")
-        .args(["--nx", "--batch", "-iex", "set debuginfod enabled off", "-p"])
+        .args(["--nx", "--batch", "-iex", "set debuginfod enabled off"])
+        .args(roots(interpreter))
+        .arg("-p")
         .arg(victim.pid().to_string())
         .arg("-x")
         .arg(script("native_frames.py"))
@@ -37,13 +42,27 @@ fn evaluation_frames(victim: &Victim) -> Option<HashMap<u64, Vec<Range<u64>>>> {
     Some(threads)
 }
 
+/// Where GDB finds the program, the libraries and the debug information of an interpreter.
+fn roots(interpreter: &Interpreter) -> Vec<String> {
+    let Some(root) = &interpreter.root else { return Vec::new() };
+    let root = root.display();
+    let settings =
+        [format!("set sysroot {root}"), format!("set debug-file-directory {root}/usr/lib/debug")];
+    let mut arguments: Vec<String> =
+        settings.into_iter().flat_map(|setting| ["-iex".to_owned(), setting]).collect();
+    arguments.push(interpreter.outside(&interpreter.executable).display().to_string());
+    arguments
+}
+
 #[test]
 fn every_native_evaluation_frame_holds_one_anchor_and_every_anchor_lies_in_one() {
-    for interpreter in interpreters() {
-        let victim = Victim::start(&interpreter);
+    // 3.9 has no anchors, and GDB sees nothing behind compiled code.
+    let is_fit = |known: &Interpreter| known.minor() > 9 && !known.uses_jit;
+    for interpreter in interpreters().into_iter().filter(is_fit) {
+        let victim = Victim::start(&interpreter, "victim.py", &[]);
         let stream = victim.read().stream;
         victim.resume();
-        let Some(native) = evaluation_frames(&victim) else {
+        let Some(native) = evaluation_frames(&interpreter, &victim) else {
             eprintln!("skipped: gdb is not installed");
             return;
         };
@@ -51,6 +70,7 @@ fn every_native_evaluation_frame_holds_one_anchor_and_every_anchor_lies_in_one()
             eprintln!("skipped: gdb may not attach, or {interpreter:?} has no symbols");
             continue;
         }
+        println!("{interpreter:?}: {} threads", native.len());
         for truth in victim.truth["threads"].as_array().expect("a list") {
             let is_meant = |tstate| truth["tstate"].as_u64() == Some(tstate);
             let thread = stream.threads.iter().find(|thread| is_meant(thread.tstate));

@@ -285,6 +285,49 @@ fn the_pending_exception_is_named_only_if_it_is_one() {
 }
 
 #[test]
+fn a_debug_build_is_told_by_its_flags() {
+    let mut image = Image::with_two_activations();
+    assert!(!read(&image).stream.is_debug_build);
+    image.set_abi_flags("d");
+    let outcome = read(&image);
+    assert_eq!((outcome.stream.is_debug_build, codes(&outcome)), (true, vec![]));
+}
+
+#[test]
+fn a_build_that_cannot_be_told_leaves_the_rest() {
+    for sysdict in [0, THREAD, 0xdead_0000] {
+        let mut image = Image::with_two_activations();
+        image.put(INTERPRETER + 904, sysdict);
+        let outcome = read(&image);
+        assert_eq!(
+            (stack(&outcome), codes(&outcome)),
+            (WHOLE.to_vec(), vec!["python_build_unknown"])
+        );
+    }
+}
+
+#[test]
+fn what_the_interpreter_does_is_told_of_its_threads() {
+    let mut image = Image::with_two_activations();
+    image.put_bytes(INTERPRETER + 848, &[1]);
+    let state = |image: &Image| {
+        let outcome = read(image);
+        let thread = thread(&outcome);
+        (thread.is_collecting, thread.is_interpreter_finalizing, outcome.stream.is_finalizing)
+    };
+    assert_eq!(state(&image), (true, false, false));
+    image.put_bytes(INTERPRETER + 848, &[0]).put_bytes(INTERPRETER + 84, &[1]);
+    assert_eq!(state(&image), (false, true, false));
+}
+
+#[test]
+fn the_gil_is_part_of_the_runtime() {
+    let outcome = read(&Image::with_two_activations());
+    assert_eq!(outcome.stream.gil_address, Some(RUNTIME + 360));
+    assert_eq!(thread(&outcome).gil_address, Some(RUNTIME + 360));
+}
+
+#[test]
 fn finalization_is_told() {
     let mut image = Image::with_two_activations();
     image.put(RUNTIME + 24, THREAD);

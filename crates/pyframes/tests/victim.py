@@ -1,10 +1,10 @@
 """A process with known Python stacks, for the tests of the frame reader.
 
-Usage: python victim.py TRUTH_FILE
+Usage: python victim.py
 
 Starts one thread per scenario; each ends in `block`, which never returns. When all stand
-still the truth about them, as the interpreter itself sees it, is written to TRUTH_FILE as
-JSON, `ready` is printed, and the main thread sleeps inside C with the GIL held.
+still the truth about them, as the interpreter itself sees it, is printed as one line of JSON,
+and the main thread sleeps inside C with the GIL held.
 
 Names that the tests rely on: the interpreter calls functions named `entry_*` from C, so they
 begin a native activation; it runs functions named `plain_*` in the activation of their
@@ -12,6 +12,7 @@ caller (CPython 3.11 and later).
 """
 
 import ctypes
+import functools
 import gc
 import json
 import os
@@ -22,6 +23,7 @@ import time
 GATE = threading.Lock()
 GATE.acquire()
 THREAD_STATES = {}
+SUBINTERPRETERS = []
 ARMED = None
 
 thread_state = ctypes.pythonapi.PyThreadState_Get
@@ -174,6 +176,19 @@ def alternating_recursion():
     list(map(entry_again, [20]))
 
 
+def entry_from_hot_code():
+    block()
+
+
+STEPS = [functools.partial(int), functools.partial(entry_from_hot_code)]
+
+
+def hot():
+    """A loop that is worth compiling, where the interpreter does."""
+    for number in range(20_000):
+        STEPS[number == 19_999]()
+
+
 def handling():
     try:
         raise KeyError("handled")
@@ -198,46 +213,57 @@ def make_generator(value):
 
 
 def incomplete():
-    """The collector runs while the frame of `make_generator` is not complete (3.11)."""
+    """The collector runs, on 3.11 while the frame of `make_generator` is not complete."""
     global ARMED
     gc.callbacks.append(entry_collected)
     gc.set_threshold(1)
     ARMED = threading.get_ident()
     while sys.version_info[:2] == (3, 11):
         make_generator(1)
-    block()
+    gc.collect()
 
 
 SCENARIOS = [
     nested, generator, generator_from_c, coroutine, comprehension, generator_expression,
     sorting, mapping, slot, callback, unicode_names, undecodable_file_name, latin_1_name,
-    long_name, evaluated, recursion, alternating_recursion, handling, pending, incomplete,
+    long_name, evaluated, recursion, alternating_recursion, hot, handling, pending, incomplete,
 ]  # fmt: skip
 
 
 SUBINTERPRETER_CODE = """if True:
     import os
     def inside():
+        if {depth}:
+            try:
+                import _interpreters as interpreters
+            except ImportError:
+                import _xxsubinterpreters as interpreters
+            code = {code!r}.format(started={started}, never={never}, depth={depth} - 1, code="")
+            interpreters.run_string(interpreters.create(), code)
         os.write({started}, b"!")
         os.read({never}, 1)
     inside()
 """
 
 
-def run_subinterpreter(started, never):
+def run_subinterpreter(started, never, depth):
     try:
         import _interpreters as interpreters
     except ImportError:
         import _xxsubinterpreters as interpreters
-    THREAD_STATES["subinterpreter"] = thread_state()
-    code = SUBINTERPRETER_CODE.format(started=started, never=never)
+    SUBINTERPRETERS.append(thread_state())
+    code = SUBINTERPRETER_CODE
+    code = code.format(started=started, never=never, depth=depth, code=code)
     interpreters.run_string(interpreters.create(), code)
 
 
-def start_subinterpreter():
-    """A thread that runs another interpreter, and is inside it when this returns."""
+def start_subinterpreter(depth):
+    """A thread that runs another interpreter, and `depth` more inside of that.
+
+    It is in the last of them when this returns.
+    """
     (has_started, started), (never, _) = os.pipe(), os.pipe()
-    arguments = (started, never)
+    arguments = (started, never, depth)
     threading.Thread(target=run_subinterpreter, args=arguments, daemon=True).start()
     os.read(has_started, 1)
 
@@ -297,7 +323,7 @@ def is_blocked(stack):
 def settled(threads):
     """The truth, once it says the same twice and all threads are in `block`."""
     before = None
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         now = truth(threads)
         if now == before and all(map(is_blocked, now)):
@@ -310,10 +336,13 @@ def settled(threads):
 def set_pending_exception(tstate):
     """Makes the thread look as if it were raising, which no Python code can do while it waits."""
     field, value = {
+        (3, 9): (88, KeyError),
         (3, 10): (88, KeyError),
         (3, 11): (96, KeyError),
         (3, 12): (96, KeyError("pending")),
         (3, 13): (112, KeyError("pending")),
+        (3, 14): (112, KeyError("pending")),
+        (3, 15): (136, KeyError("pending")),
     }[sys.version_info[:2]]
     set_pending_exception.kept = value
     ctypes.c_void_p.from_address(tstate + field).value = id(value)
@@ -329,7 +358,8 @@ def main():
     for thread in threads:
         thread.daemon = True
         thread.start()
-    start_subinterpreter()
+    for depth in (0, 1):
+        start_subinterpreter(depth)
     stacks = settled(threads)
     for stack in stacks:
         if stack["scenario"] == "pending":
@@ -338,12 +368,10 @@ def main():
         "runtime": ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime")),
         "version": sys.hexversion,
         "main": thread_state(),
-        "subinterpreter": THREAD_STATES["subinterpreter"],
+        "subinterpreters": SUBINTERPRETERS,
         "threads": stacks,
     }
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        json.dump(report, file)
-    print("ready", flush=True)
+    print(json.dumps(report), flush=True)
     hold_gil()
 
 

@@ -43,6 +43,14 @@ impl BreakpadSymbols {
         Ok(Self { file })
     }
 
+    pub(crate) fn file(&self) -> &SymbolFile {
+        &self.file
+    }
+
+    pub(crate) fn from_file(file: SymbolFile) -> Self {
+        Self { file }
+    }
+
     /// Fills a frame, inline frames from outside to inside; nothing when no record covers the
     /// frame's instruction.
     pub fn fill_symbol(&self, module: &dyn Module, frame: &mut dyn FrameSymbolizer) {

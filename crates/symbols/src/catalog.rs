@@ -5,20 +5,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use debugid::DebugId;
 
 use crate::breakpad::{read_module_line, sym_name};
+use crate::cache::Probes;
 use crate::elf::ElfImage;
 use crate::file::{Links, MappedFile};
 use crate::module::{ModuleId, debug_id_of, hex, leaf};
+use crate::source_walk::SourceWalk;
 use crate::status::SourceProblem;
-
-/// Files and folders looked at in all sources together.
-const MAX_ENTRIES: usize = 200_000;
-/// Folders below each other.
-const MAX_DEPTH: usize = 16;
 
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
@@ -41,11 +38,14 @@ pub(crate) enum CandidateKind {
 pub(crate) struct Catalog {
     sources: Vec<PathBuf>,
     index: OnceLock<Index>,
-    problems: Mutex<Vec<SourceProblem>>,
+    fingerprint: OnceLock<Option<u64>>,
+    missing: Vec<SourceProblem>,
+    index_problems: OnceLock<Vec<SourceProblem>>,
 }
 
 #[derive(Default)]
 struct Index {
+    fingerprint: Option<u64>,
     by_build_id: HashMap<Vec<u8>, Vec<Candidate>>,
     by_debug_id: HashMap<DebugId, Vec<Candidate>>,
     /// Only to tell about files of the right name and the wrong id.
@@ -58,70 +58,110 @@ impl Catalog {
             path: path.clone(),
             message: "does not exist, expected a file or a folder with symbols".to_owned(),
         });
-        let problems = Mutex::new(missing.collect());
-        Self { sources, index: OnceLock::new(), problems }
+        Self {
+            missing: missing.collect(),
+            sources,
+            index: OnceLock::new(),
+            fingerprint: OnceLock::new(),
+            index_problems: OnceLock::new(),
+        }
     }
 
-    pub(crate) fn problems(&self) -> Vec<SourceProblem> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn sources(&self) -> &[PathBuf] {
+        &self.sources
+    }
+
+    /// What is wrong with the sources; with the index only as far as somebody needed it.
+    pub(crate) fn problems(&self, is_index_asked: bool) -> Vec<SourceProblem> {
+        let of_index = if is_index_asked { self.index_problems() } else { &[] };
+        [&self.missing[..], of_index].concat()
+    }
+
+    /// What was wrong with the sources when they were indexed; none before.
+    pub(crate) fn index_problems(&self) -> &[SourceProblem] {
+        self.index_problems.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Takes what an earlier run found wrong with the same files. Without effect when they have been
+    /// indexed in this run.
+    pub(crate) fn adopt_index_problems(&self, problems: Vec<SourceProblem>) {
+        let _ = self.index_problems.set(problems);
+    }
+
+    /// A number that changes when any file of the sources does; `None` when one has just changed,
+    /// and may do so again without a trace. Opens no file.
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
+        if let Some(index) = self.index.get() {
+            return index.fingerprint;
+        }
+        *self.fingerprint.get_or_init(|| {
+            let mut walk = SourceWalk::new();
+            walk.visit_all(&self.sources, &mut |_| true);
+            walk.fingerprint()
+        })
     }
 
     /// Every file with the module's id.
-    pub(crate) fn find(&self, module: &ModuleId) -> Vec<Candidate> {
-        let mut found: Vec<_> =
-            self.sources.iter().flat_map(|source| at_known_places(source, module)).collect();
+    pub(crate) fn find(&self, module: &ModuleId, probes: &Probes) -> Vec<Candidate> {
+        let at_places = |source: &PathBuf| at_known_places(source, module, probes);
+        let mut found: Vec<_> = self.sources.iter().flat_map(at_places).collect();
         if found.is_empty() {
-            found = self.index().find(module);
+            found = self.index(probes).find(module);
         }
         found
     }
 
     /// The file with a build id, for supplementary files.
-    pub(crate) fn find_build_id(&self, build_id: &[u8]) -> Option<PathBuf> {
-        let place = |source: &PathBuf| build_id_path(source, build_id).filter(|path| path.exists());
-        self.sources
-            .iter()
-            .find_map(place)
-            .or_else(|| Some(self.index().by_build_id.get(build_id)?.first()?.path.clone()))
+    pub(crate) fn find_build_id(&self, build_id: &[u8], probes: &Probes) -> Option<PathBuf> {
+        let place = |source: &PathBuf| {
+            let path = build_id_path(source, build_id, probes)?;
+            probes.note(&path, Links::Follow);
+            path.exists().then_some(path)
+        };
+        let at_place = self.sources.iter().find_map(place);
+        at_place
+            .or_else(|| Some(self.index(probes).by_build_id.get(build_id)?.first()?.path.clone()))
     }
 
     /// A file of the module's name that has another id.
-    pub(crate) fn find_namesake(&self, module: &ModuleId) -> Option<Candidate> {
+    pub(crate) fn find_namesake(&self, module: &ModuleId, probes: &Probes) -> Option<Candidate> {
         let names = [module.code_name(), module.debug_name()];
-        names.into_iter().flatten().find_map(|name| self.index().by_name.get(name).cloned())
+        let index = self.index(probes);
+        names.into_iter().flatten().find_map(|name| index.by_name.get(name).cloned())
     }
 
-    fn index(&self) -> &Index {
+    fn index(&self, probes: &Probes) -> &Index {
+        if !self.sources.is_empty() {
+            probes.note_index();
+        }
         self.index.get_or_init(|| {
-            let mut walk =
-                Walk { index: Index::default(), left: MAX_ENTRIES, problems: Vec::new() };
-            for source in &self.sources {
-                walk.visit(source, 0);
-            }
-            if walk.left == 0 {
-                walk.problems.push(SourceProblem {
-                    path: PathBuf::new(),
-                    message: format!("only the first {MAX_ENTRIES} files of the sources were read"),
-                });
-            }
-            let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-            problems.append(&mut walk.problems);
-            walk.index
+            // The walk keeps account of the files.
+            let probes = Probes::none();
+            let mut index = Index::default();
+            let mut walk = SourceWalk::new();
+            walk.visit_all(&self.sources, &mut |path| match identify(path, &probes) {
+                Some(file) => {
+                    index.add(file);
+                    true
+                }
+                None => false,
+            });
+            index.fingerprint = walk.fingerprint().filter(|_| !probes.is_useless());
+            let _ = self.index_problems.set(walk.problems);
+            index
         })
     }
 }
 
 /// `name/ID/name.sym` of a Breakpad tree and `xx/yyyy.debug` of a `.build-id` tree.
-fn at_known_places(source: &Path, module: &ModuleId) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    if let Some(path) = breakpad_path(source, module).filter(|path| path.is_file()) {
-        found.extend(identify(&path).filter(|file| file.is_of(module)));
-    }
+fn at_known_places(source: &Path, module: &ModuleId, probes: &Probes) -> Vec<Candidate> {
     let build_id = module.build_id.as_deref().unwrap_or_default();
-    if let Some(path) = build_id_path(source, build_id).filter(|path| path.is_file()) {
-        found.extend(identify(&path).filter(|file| file.is_of(module)));
-    }
-    found.into_iter().map(|file| file.candidate).collect()
+    let paths = [breakpad_path(source, module), build_id_path(source, build_id, probes)];
+    let files = paths.into_iter().flatten().filter_map(|path| {
+        probes.note(&path, Links::Follow);
+        if path.is_file() { identify(&path, probes) } else { None }
+    });
+    files.filter(|file| file.is_of(module)).map(|file| file.candidate).collect()
 }
 
 fn breakpad_path(source: &Path, module: &ModuleId) -> Option<PathBuf> {
@@ -131,10 +171,11 @@ fn breakpad_path(source: &Path, module: &ModuleId) -> Option<PathBuf> {
 }
 
 /// `xx/yyyy.debug` below `root` or its `.build-id`, whichever exists.
-pub(crate) fn build_id_path(root: &Path, build_id: &[u8]) -> Option<PathBuf> {
+pub(crate) fn build_id_path(root: &Path, build_id: &[u8], probes: &Probes) -> Option<PathBuf> {
     let (first, rest) = build_id.split_first()?;
     let relative = PathBuf::from(hex(&[*first])).join(format!("{}.debug", hex(rest)));
     let below = root.join(".build-id").join(&relative);
+    probes.note(&below, Links::Follow);
     Some(if below.exists() { below } else { root.join(relative) })
 }
 
@@ -156,8 +197,8 @@ impl Identified {
 }
 
 /// Reads a file's id. `None` when it is neither ELF nor `.sym`, or cannot be read.
-fn identify(path: &Path) -> Option<Identified> {
-    let file = MappedFile::open(path, Links::Follow).ok()?;
+fn identify(path: &Path, probes: &Probes) -> Option<Identified> {
+    let file = probes.open(path, Links::Follow).ok()?;
     let file_name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     if file.starts_with(ELF_MAGIC) {
         let build_id = ElfImage::parse(file).ok()?.identity().map(<[u8]>::to_vec);
@@ -217,48 +258,5 @@ impl Index {
         let syms = syms.filter(|candidate| candidate.kind == CandidateKind::Breakpad);
         let elves = self.by_build_id.get(build_id).into_iter().flatten();
         elves.chain(syms).cloned().collect()
-    }
-}
-
-/// The walk over the folders.
-struct Walk {
-    index: Index,
-    left: usize,
-    problems: Vec<SourceProblem>,
-}
-
-impl Walk {
-    fn visit(&mut self, path: &Path, depth: usize) {
-        let Some(left) = self.left.checked_sub(1) else { return };
-        self.left = left;
-        // Links to folders could make circles; links to files are what .build-id trees hold.
-        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
-        if path.is_dir() && (depth == 0 || !is_link) {
-            self.visit_folder(path, depth);
-        } else if let Some(file) = identify(path) {
-            self.index.add(file);
-        } else if depth == 0 && path.exists() {
-            self.problem(path, "neither an ELF file nor a Breakpad .sym file");
-        }
-    }
-
-    fn visit_folder(&mut self, path: &Path, depth: usize) {
-        if depth >= MAX_DEPTH {
-            return self.problem(path, "deeper than 16 folders, not read");
-        }
-        let entries = match std::fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) => return self.problem(path, &format!("cannot be listed: {error}")),
-        };
-        let mut paths: Vec<_> =
-            entries.flatten().take(self.left).map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
-            self.visit(&path, depth.saturating_add(1));
-        }
-    }
-
-    fn problem(&mut self, path: &Path, message: &str) {
-        self.problems.push(SourceProblem { path: path.to_owned(), message: message.to_owned() });
     }
 }

@@ -96,7 +96,7 @@ fn check(metadata: &Metadata) -> Result<(), OpenError> {
 }
 
 #[cfg(unix)]
-fn open_nonblocking(path: &Path, links: Links) -> std::io::Result<File> {
+pub(crate) fn open_nonblocking(path: &Path, links: Links) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
     let no_follow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
@@ -105,7 +105,7 @@ fn open_nonblocking(path: &Path, links: Links) -> std::io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn open_nonblocking(path: &Path, _links: Links) -> std::io::Result<File> {
+pub(crate) fn open_nonblocking(path: &Path, _links: Links) -> std::io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 

@@ -6,13 +6,14 @@
 //! no network: what is downloaded is downloaded elsewhere.
 //!
 //! Formats, one file each: `elf/` (ELF with DWARF, or its symbol tables), `breakpad.rs`
-//! (`.sym`). Symbol files are foreign bytes: sizes, counts and depths are bounded, and what
+//! (`.sym`). Answers of earlier runs come from `cache/`. Symbol files are foreign bytes: sizes, counts and depths are bounded, and what
 //! cannot be read is a [`ModuleStatus`], never an error of the whole.
 //!
 //! ```no_run
 //! use lastwords_symbols::{ModuleId, Sources, Symbols};
 //!
-//! let symbols = Symbols::new(Sources { symbols: vec!["symbols/".into()], local_modules: true });
+//! let symbols = vec!["symbols/".into()];
+//! let symbols = Symbols::new(Sources { symbols, local_modules: true, cache_dir: None });
 //! let module = ModuleId::with_build_id("/usr/lib/libpython3.11.so.1.0", &[0xab; 20]);
 //! for frame in symbols.lookup(&module, 0x1234) {
 //!     println!("{:?} {:?}:{:?}", frame.function, frame.file, frame.line);
@@ -20,19 +21,25 @@
 //! ```
 
 mod breakpad;
+mod cache;
 mod catalog;
 mod demangle;
 mod elf;
 mod file;
 mod locate;
 mod module;
+mod module_symbols;
+mod source_walk;
+mod stack_records;
 mod status;
 mod symbols;
 
 pub use breakpad::BreakpadSymbols;
+pub use cache::{Answer, Question};
 pub use demangle::demangle;
 pub use elf::{Architecture, CfiSection, CfiSections, ElfImage, ElfSymbols};
 pub use file::OpenError;
 pub use module::ModuleId;
+pub use module_symbols::ModuleSymbols;
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
-pub use symbols::{ModuleSymbols, SourceFrame, Sources, Symbolication, Symbols};
+pub use symbols::{SourceFrame, Sources, Symbolication, Symbols};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::breakpad::BreakpadSymbols;
+use crate::cache::Probes;
 use crate::catalog::{Candidate, CandidateKind, Catalog, build_id_path};
 use crate::elf::{DwarfFiles, ElfImage, ElfSymbols};
 use crate::file::{Links, MappedFile, OpenError};
@@ -29,12 +30,20 @@ pub(crate) struct Located {
 }
 
 /// Finds and opens the files of `module`.
-pub(crate) fn locate(catalog: &Catalog, may_open_local: bool, module: &ModuleId) -> Located {
+///
+/// Every path that the result depends on is noted in `probes`.
+pub(crate) fn locate(
+    catalog: &Catalog,
+    may_open_local: bool,
+    module: &ModuleId,
+    probes: &Probes,
+) -> Located {
     if module.debug_id.is_none() && module.build_id.is_none() {
         return Located { status: Some(ModuleStatus::NoId), ..Located::default() };
     }
-    let mut search = Search { catalog, module, may_open_local, found: Found::default() };
-    for candidate in catalog.find(module) {
+    let found = Found::default();
+    let mut search = Search { catalog, module, may_open_local, probes, found };
+    for candidate in catalog.find(module, probes) {
         search.open_candidate(&candidate);
     }
     if may_open_local {
@@ -51,13 +60,15 @@ pub(crate) fn locate(catalog: &Catalog, may_open_local: bool, module: &ModuleId)
 pub(crate) fn open_file(path: &Path) -> Located {
     let catalog = Catalog::new(Vec::new());
     let mut module = ModuleId::default();
-    if let Ok(Some(image)) = open_elf(path, Links::Follow) {
+    let probes = Probes::none();
+    if let Ok(Some(image)) = open_elf(path, Links::Follow, &probes) {
         module = ModuleId::with_build_id("", image.identity().unwrap_or_default());
     }
     let mut search = Search {
         catalog: &catalog,
         module: &module,
         may_open_local: true,
+        probes: &probes,
         found: Found::default(),
     };
     match crate::catalog::kind_of(path) {
@@ -87,6 +98,7 @@ struct Search<'a> {
     catalog: &'a Catalog,
     module: &'a ModuleId,
     may_open_local: bool,
+    probes: &'a Probes,
     found: Found,
 }
 
@@ -102,7 +114,8 @@ impl Search<'_> {
         if self.found.breakpad.is_some() {
             return;
         }
-        let parsed = MappedFile::open(path, Links::Follow)
+        let opened = self.probes.open(path, Links::Follow);
+        let parsed = opened
             .map_err(|error| error.to_string())
             .and_then(|file| BreakpadSymbols::parse(&file).map_err(|error| error.to_string()));
         match parsed {
@@ -113,7 +126,7 @@ impl Search<'_> {
 
     /// Takes a file as code, debug file or both, if its build id is the module's.
     fn open_elf(&mut self, path: &Path, links: Links) {
-        let image = match open_elf(path, links) {
+        let image = match open_elf(path, links, self.probes) {
             Ok(Some(image)) => image,
             Ok(None) => return,
             Err(reason) => {
@@ -152,8 +165,8 @@ impl Search<'_> {
             return;
         }
         if let Some(build_id) = &self.module.build_id {
-            let path = build_id_path(Path::new(SYSTEM_DEBUG_ROOT), build_id);
-            if let Some(path) = path.filter(|path| path.is_file()) {
+            let path = build_id_path(Path::new(SYSTEM_DEBUG_ROOT), build_id, self.probes);
+            if let Some(path) = path.filter(|path| self.is_file(path)) {
                 self.open_elf(&path, Links::Follow);
             }
         }
@@ -161,10 +174,15 @@ impl Search<'_> {
             if self.has_dwarf() {
                 return;
             }
-            if path.is_file() {
+            if self.is_file(&path) {
                 self.open_elf(&path, Links::Follow);
             }
         }
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.probes.note(path, Links::Follow);
+        path.is_file()
     }
 
     fn debug_link_paths(&self) -> Vec<PathBuf> {
@@ -188,7 +206,7 @@ impl Search<'_> {
 
     /// A file of the right name and another id explains more than "missing".
     fn note_namesake(&mut self) {
-        if let Some(candidate) = self.catalog.find_namesake(self.module) {
+        if let Some(candidate) = self.catalog.find_namesake(self.module, self.probes) {
             self.fail(self.mismatch(&candidate.path, candidate.id));
         }
     }
@@ -223,9 +241,10 @@ impl Search<'_> {
     fn load_dwarf(&mut self) -> Option<DwarfFiles> {
         let image = self.found.debug.clone().filter(|image| image.has_dwarf())?;
         let supplementary = self.open_supplementary(&image);
-        let package = open_package(&image).or_else(|| open_package(self.found.code.as_ref()?));
-        let may_open_split = self.may_open_local;
-        match DwarfFiles::load(&image, supplementary.as_ref(), package.as_ref(), may_open_split) {
+        let package = self.open_package(&image);
+        let package = package.or_else(|| self.open_package(self.found.code.as_ref()?));
+        let split = self.may_open_local.then_some(self.probes);
+        match DwarfFiles::load(&image, supplementary.as_ref(), package.as_ref(), split) {
             Ok(files) => Some(files),
             Err(error) => {
                 let path = image.path().to_owned();
@@ -239,24 +258,26 @@ impl Search<'_> {
     fn open_supplementary(&self, image: &ElfImage) -> Option<ElfImage> {
         let (name, build_id) = image.alt_link()?;
         let beside = image.path().parent().map(|folder| folder.join(name));
-        let system = build_id_path(Path::new(SYSTEM_DEBUG_ROOT), build_id);
+        let system = build_id_path(Path::new(SYSTEM_DEBUG_ROOT), build_id, self.probes);
         let local = [beside, system].into_iter().flatten().filter(|_| self.may_open_local);
-        let paths = self.catalog.find_build_id(build_id).into_iter().chain(local);
-        let mut images = paths.filter_map(|path| open_elf(&path, Links::Follow).ok()?);
+        let paths = self.catalog.find_build_id(build_id, self.probes).into_iter().chain(local);
+        let mut images =
+            paths.filter_map(|path| open_elf(&path, Links::Follow, self.probes).ok()?);
         images.find(|image| image.build_id() == Some(build_id))
+    }
+
+    /// The package of split DWARF beside a file: its name and `.dwp`.
+    fn open_package(&self, image: &ElfImage) -> Option<Arc<MappedFile>> {
+        let mut path = image.path().as_os_str().to_owned();
+        path.push(".dwp");
+        let path = Path::new(&path);
+        self.probes.open(path, Links::Follow).ok()
     }
 }
 
-/// The package of split DWARF beside a file: its name and `.dwp`.
-fn open_package(image: impl AsRef<ElfImage>) -> Option<Arc<MappedFile>> {
-    let mut path = image.as_ref().path().as_os_str().to_owned();
-    path.push(".dwp");
-    MappedFile::open(Path::new(&path), Links::Follow).ok()
-}
-
 /// `Ok(None)` when there is no such file, or none that may be opened.
-fn open_elf(path: &Path, links: Links) -> Result<Option<ElfImage>, String> {
-    let file = match MappedFile::open(path, links) {
+fn open_elf(path: &Path, links: Links, probes: &Probes) -> Result<Option<ElfImage>, String> {
+    let file = match probes.open(path, links) {
         Ok(file) => file,
         Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(None);

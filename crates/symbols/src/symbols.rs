@@ -1,18 +1,17 @@
 //! The door: modules in, functions, files and lines out.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::breakpad::BreakpadSymbols;
+use crate::cache::{Cache, Key};
 use crate::catalog::Catalog;
-use crate::elf::ElfSymbols;
-use crate::locate::{Located, locate, open_file};
 use crate::module::ModuleId;
-use crate::status::{ModuleStatus, SourceProblem, SymbolKind};
+use crate::module_symbols::ModuleSymbols;
+use crate::status::{ModuleStatus, SourceProblem};
 
-/// Lookups remembered per module; the interpreter's loop is looked up thousands of times.
-const MAX_REMEMBERED: usize = 16 << 10;
+/// Modules whose answers are kept in one run: a made-up dump may name thousands.
+const MAX_KEPT: usize = 1024;
 
 /// Where symbols may come from.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +22,9 @@ pub struct Sources {
     /// Whether files of this machine may be opened at the paths that the dump names, and debug
     /// files that belong to them. Only regular files whose build id equals the dump's are used.
     pub local_modules: bool,
+    /// A folder in which answers are kept for the next run (`docs/formats/symbol-cache.md`); `None`
+    /// keeps nothing. Made when missing; one that cannot be used is as good as none.
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// One source-level frame at an address.
@@ -57,93 +59,12 @@ impl Symbolication {
     }
 }
 
-/// The symbols of one module, as far as they were found.
-pub struct ModuleSymbols {
-    elf: Option<ElfSymbols>,
-    breakpad: Option<(PathBuf, BreakpadSymbols)>,
-    status: ModuleStatus,
-    remembered: Mutex<HashMap<u64, Arc<Symbolication>>>,
-}
-
-impl ModuleSymbols {
-    fn new(located: Located) -> Self {
-        Self {
-            elf: located.elf,
-            breakpad: located.breakpad,
-            status: located.status.unwrap_or(ModuleStatus::Missing),
-            remembered: Mutex::default(),
-        }
-    }
-
-    /// Opens one ELF or `.sym` file without asking for its id, and what belongs to it beside it
-    /// (split DWARF, supplementary file). What cannot be read is told by
-    /// [`ModuleSymbols::status`].
-    pub fn open(path: &Path) -> Self {
-        Self::new(open_file(path))
-    }
-
-    /// The module's ELF file and debug file.
-    pub fn elf(&self) -> Option<&ElfSymbols> {
-        self.elf.as_ref()
-    }
-
-    /// The module's `.sym` file.
-    pub fn breakpad(&self) -> Option<&BreakpadSymbols> {
-        self.breakpad.as_ref().map(|(_, symbols)| symbols)
-    }
-
-    /// Where the symbols came from, or why there are none. DWARF is judged at the first
-    /// lookup, so ask after the walk.
-    pub fn status(&self) -> ModuleStatus {
-        let broken = self.elf.as_ref().and_then(ElfSymbols::dwarf_error);
-        match (broken, &self.breakpad) {
-            (Some(_), Some((path, symbols))) if symbols.has_functions() => {
-                ModuleStatus::Loaded { path: path.clone(), kind: SymbolKind::Breakpad }
-            }
-            (Some((path, reason)), _) => {
-                ModuleStatus::Malformed { path: path.clone(), reason: reason.clone() }
-            }
-            (None, _) => self.status.clone(),
-        }
-    }
-
-    /// Whether every function is named: then an address without a name is not code.
-    pub fn has_full_symbols(&self) -> bool {
-        self.breakpad().is_some_and(BreakpadSymbols::has_functions)
-            || self.elf.as_ref().is_some_and(ElfSymbols::has_full_symbols)
-    }
-
-    /// Symbolicates the address `rva` bytes above the module's base. DWARF comes first, then
-    /// `.sym`, then symbol tables.
-    pub fn lookup(&self, rva: u64) -> Arc<Symbolication> {
-        let lock = || self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = lock().get(&rva) {
-            return found.clone();
-        }
-        let found = Arc::new(self.find(rva));
-        let mut remembered = lock();
-        if remembered.len() >= MAX_REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(rva, found.clone());
-        found
-    }
-
-    fn find(&self, rva: u64) -> Symbolication {
-        let from_elf = self.elf.as_ref().map(|elf| elf.lookup(rva)).unwrap_or_default();
-        if from_elf.frames.iter().any(|frame| frame.line.is_some()) {
-            return from_elf;
-        }
-        let from_sym = self.breakpad().map(|sym| sym.lookup(rva)).unwrap_or_default();
-        if from_sym.frames.is_empty() { from_elf } else { from_sym }
-    }
-}
-
 /// Symbols of all modules of a dump. Files are opened when an address in them is first asked
 /// for; may be shared between threads.
 pub struct Symbols {
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     may_open_local: bool,
+    cache: Option<Cache>,
     modules: Mutex<HashMap<ModuleId, Arc<OnceLock<Arc<ModuleSymbols>>>>>,
 }
 
@@ -151,20 +72,40 @@ impl Symbols {
     /// Opens nothing yet. Sources that do not exist are listed by [`Symbols::problems`].
     pub fn new(sources: Sources) -> Self {
         Self {
-            catalog: Catalog::new(sources.symbols),
+            catalog: Arc::new(Catalog::new(sources.symbols)),
             may_open_local: sources.local_modules,
+            cache: sources.cache_dir.map(Cache::new),
             modules: Mutex::default(),
         }
     }
 
     /// The symbols of a module; found and opened by the first call.
     pub fn module(&self, id: &ModuleId) -> Arc<ModuleSymbols> {
+        let module = self.find(id);
+        module.request();
+        module
+    }
+
+    /// Reads what will be needed of a module, for another thread that is going to ask for it. Changes
+    /// nothing that can be seen: without a question the module was not asked for.
+    pub fn prepare(&self, id: &ModuleId) {
+        self.find(id).prepare();
+    }
+
+    /// Whether the cache seems to have answers about a module.
+    pub fn is_kept(&self, id: &ModuleId) -> bool {
+        let key = || Key::new(id, self.catalog.sources(), self.may_open_local);
+        self.cache.as_ref().is_some_and(|cache| key().is_some_and(|key| cache.has(&key)))
+    }
+
+    fn find(&self, id: &ModuleId) -> Arc<ModuleSymbols> {
         let slot = {
             let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
             modules.entry(id.clone()).or_default().clone()
         };
-        let load = || Arc::new(ModuleSymbols::new(locate(&self.catalog, self.may_open_local, id)));
-        slot.get_or_init(load).clone()
+        let cache = self.cache.as_ref();
+        let find = || ModuleSymbols::find_module(&self.catalog, self.may_open_local, id, cache);
+        slot.get_or_init(|| Arc::new(find())).clone()
     }
 
     /// Symbolicates the address `rva` bytes above the module's base: innermost frame first,
@@ -179,11 +120,28 @@ impl Symbols {
     pub fn module_status(&self, id: &ModuleId) -> ModuleStatus {
         let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = modules.get(id).and_then(|slot| slot.get());
+        let loaded = loaded.filter(|module| module.is_requested());
         loaded.map_or(ModuleStatus::NotRequested, |module| module.status())
+    }
+
+    /// Keeps what was learnt in the cache, if there is one. To be called when everything has been asked.
+    pub fn keep(&self) {
+        let Some(cache) = &self.cache else { return };
+        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = modules.values().filter_map(|slot| slot.get());
+        // Each one that is taken is written.
+        let kept = loaded.filter(|module| module.keep(cache)).take(MAX_KEPT).count();
+        if kept > 0 {
+            cache.prune();
+        }
     }
 
     /// Sources that could not be used, or not wholly.
     pub fn problems(&self) -> Vec<SourceProblem> {
-        self.catalog.problems()
+        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requested = modules.values().filter_map(|slot| slot.get());
+        let is_index_asked =
+            requested.any(|module| module.is_requested() && module.depends_on_index());
+        self.catalog.problems(is_index_asked)
     }
 }

@@ -63,9 +63,15 @@ fn dwarf_4_and_5_equal_llvm_symbolizer_at_every_instruction() {
 /// reference.
 #[test]
 fn split_dwarf_equals_dwarf_in_one_piece() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        split_equals_whole(version);
+    }
+}
+
+fn split_equals_whole(version: &str) {
     let (split, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let split = compile(split.path(), &["-gdwarf-5", "-gsplit-dwarf"]);
-    let whole = compile(whole.path(), &["-gdwarf-5"]);
+    let split = compile(split.path(), &[version, "-gsplit-dwarf"]);
+    let whole = compile(whole.path(), &[version]);
     let addresses = instructions(&split);
     assert_eq!(addresses, instructions(&whole));
     let (split, whole) = (ModuleSymbols::open(&split), ModuleSymbols::open(&whole));

@@ -27,7 +27,7 @@ fn app() -> ModuleId {
 
 fn symbols(paths: &[&Path]) -> Symbols {
     let symbols = paths.iter().map(|path| path.to_path_buf()).collect();
-    Symbols::new(Sources { symbols, local_modules: false })
+    Symbols::new(Sources { symbols, ..Sources::default() })
 }
 
 fn assert_app(symbols: &Symbols, path: &Path) {
@@ -91,6 +91,20 @@ fn absence_has_its_own_words() {
     assert!(symbols.lookup(&nameless, 0).is_empty());
     assert_eq!(symbols.module_status(&nameless), ModuleStatus::NoId);
     assert_eq!(symbols.problems()[0].path, missing);
+}
+
+#[test]
+fn a_module_that_was_only_prepared_was_not_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join("note.txt");
+    std::fs::write(&note, "no symbols").unwrap();
+    let symbols = symbols(&[dir.path(), &note]);
+    symbols.prepare(&app());
+    assert_eq!(symbols.module_status(&app()), ModuleStatus::NotRequested);
+    assert!(symbols.problems().is_empty(), "nobody needed the index");
+    symbols.module(&app());
+    assert_eq!(symbols.module_status(&app()), ModuleStatus::Missing);
+    assert_eq!(symbols.problems().len(), 1);
 }
 
 #[test]
@@ -159,7 +173,7 @@ fn line(symbols: &Symbols, split: &Split) -> Option<u32> {
 #[test]
 fn debug_file_is_found_by_link_build_id_tree_and_folder() {
     let split = split();
-    let local = || Symbols::new(Sources { symbols: Vec::new(), local_modules: true });
+    let local = || Symbols::new(Sources { local_modules: true, ..Sources::default() });
     assert_eq!(line(&local(), &split), Some(1), "beside the library, by .gnu_debuglink");
 
     let build_id: String =
@@ -184,7 +198,7 @@ fn debug_file_is_found_by_link_build_id_tree_and_folder() {
 fn local_files_are_opened_only_when_allowed_and_right() {
     let split = split();
     assert_eq!(line(&symbols(&[]), &split), None);
-    let local = Symbols::new(Sources { symbols: Vec::new(), local_modules: true });
+    let local = Symbols::new(Sources { local_modules: true, ..Sources::default() });
     let mut build_id = split.module.build_id.clone().unwrap();
     build_id[19] ^= 1;
     let other = ModuleId::with_build_id(split.code.to_str().unwrap(), &build_id);

@@ -22,6 +22,7 @@
 mod corpus;
 mod dump;
 mod python;
+mod settle;
 mod stack;
 mod streams;
 mod symbols;
@@ -29,6 +30,7 @@ mod symbols;
 pub use corpus::corpus;
 pub use dump::{Dump, Module, Thread};
 pub use python::{PythonFrame, PythonProcess, PythonThread};
+pub use settle::settle;
 pub use stack::Stack;
 pub use streams::{Region, ThreadTimes, memory_info_list, thread_info_list, utf16};
 pub use symbols::{Function, symbol_file};

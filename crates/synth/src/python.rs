@@ -1,6 +1,6 @@
 //! The stream `LastwordsPython` (0x4C570001), written from its offset table.
 
-/// Python frame of a test: name, line, anchor.
+/// Python frame of a test: name, line, anchor. Its address is 0x1000, and 0x100 for each line.
 #[derive(Debug, Clone)]
 pub struct PythonFrame {
     /// `co_name` and `co_qualname`.
@@ -83,7 +83,7 @@ impl PythonProcess {
             out.extend(u32::try_from(count).unwrap_or(0).to_le_bytes());
         }
         out.extend(self.runtime_address.to_le_bytes());
-        out.extend([0; 16]); // gil_holder, reserved
+        out.extend([0; 16]); // gil_holder, gil_address
         out.extend(threads);
         out.extend(frames);
         for text in strings {
@@ -112,7 +112,8 @@ impl PythonThread {
 impl PythonFrame {
     fn bytes(&self, strings: &mut Strings) -> Vec<u8> {
         let mut out = Vec::new();
-        for value in [0x1000_u64, 0x2000, self.anchor] {
+        let address = 0x1000 + 0x100 * u64::from(self.line);
+        for value in [address, 0x2000, self.anchor] {
             out.extend(value.to_le_bytes());
         }
         let name = strings.id(self.name);

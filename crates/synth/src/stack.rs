@@ -8,6 +8,8 @@
 pub struct Stack {
     base: u64,
     frames: Vec<(u64, u64)>,
+    /// Address and value.
+    words: Vec<(u64, u64)>,
     padding: u64,
 }
 
@@ -15,13 +17,20 @@ impl Stack {
     /// An empty stack whose newest frame will have the stack pointer `base`.
     #[must_use]
     pub fn new(base: u64) -> Self {
-        Self { base, frames: Vec::new(), padding: 64 }
+        Self { base, frames: Vec::new(), words: Vec::new(), padding: 64 }
     }
 
     /// Adds an older frame: an address in its function, and its size (a multiple of 8).
     #[must_use]
     pub fn frame(mut self, ip: u64, size: u64) -> Self {
         self.frames.push((ip, size));
+        self
+    }
+
+    /// Puts a word among the locals of frame `index`, `offset` bytes above its stack pointer.
+    #[must_use]
+    pub fn with_word(mut self, index: usize, offset: u64, value: u64) -> Self {
+        self.words.push((self.sp(index) + offset, value));
         self
     }
 
@@ -55,6 +64,12 @@ impl Stack {
         }
         let padding = usize::try_from(self.padding).unwrap_or(0);
         bytes.resize(bytes.len() + padding, 0);
+        for (address, value) in &self.words {
+            let at = usize::try_from(address - self.base).unwrap_or(usize::MAX);
+            if let Some(place) = bytes.get_mut(at..at.saturating_add(8)) {
+                place.copy_from_slice(&value.to_le_bytes());
+            }
+        }
         bytes
     }
 }

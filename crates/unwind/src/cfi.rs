@@ -17,9 +17,11 @@ use std::sync::{Arc, OnceLock};
 
 use gimli::{
     BaseAddresses, CieOrFde, CommonInformationEntry, DebugFrame, EhFrame, EndianSlice,
-    FrameDescriptionEntry, RunTimeEndian, UnwindContext, UnwindSection, UnwindTableRow,
+    FrameDescriptionEntry, RunTimeEndian, UnwindContext, UnwindExpression, UnwindSection,
 };
 use lastwords_symbols::{Architecture, CfiSection, CfiSections, ElfImage};
+
+use crate::rules::{FrameRules, Rule};
 
 pub(crate) type Reader<'a> = EndianSlice<'a, RunTimeEndian>;
 
@@ -35,23 +37,6 @@ pub(crate) struct ModuleCfi {
     debug_frame_index: OnceLock<Index>,
 }
 
-/// What an FDE says about one address.
-pub(crate) struct FrameRules<'a> {
-    pub(crate) row: UnwindTableRow<usize>,
-    pub(crate) return_address: gimli::Register,
-    /// The frame was made by a signal: its caller did not call, it was interrupted.
-    pub(crate) is_signal: bool,
-    pub(crate) encoding: gimli::Encoding,
-    pub(crate) section: Section<'a>,
-}
-
-/// The section that expressions are read from.
-#[derive(Clone, Copy)]
-pub(crate) enum Section<'a> {
-    EhFrame(EhFrame<Reader<'a>>),
-    DebugFrame(DebugFrame<Reader<'a>>),
-}
-
 /// Start, end and offset of every FDE, sorted by start.
 type Index = Vec<(u64, u64, usize)>;
 
@@ -64,30 +49,41 @@ impl ModuleCfi {
         &self.image
     }
 
-    /// Whether an FDE covers an address of the file's own address space.
-    pub(crate) fn covers(&self, address: u64) -> bool {
-        let covers = |view: View<'_>| {
+    /// Whether an FDE covers the address `rva` bytes above the module's base.
+    pub(crate) fn covers_at(&self, rva: u64) -> bool {
+        self.address(rva).is_some_and(|address| {
+            let view = View::new(&self.image);
             view.find_eh(self, address).is_some() || view.find_debug(self, address).is_some()
-        };
-        covers(View::new(&self.image))
+        })
     }
 
     /// Whether the FDE that covers an address is a signal trampoline's.
-    pub(crate) fn is_signal_trampoline(&self, address: u64) -> bool {
-        let view = View::new(&self.image);
-        let fde = view.find_eh(self, address).map(|(_, fde)| fde);
-        let fde = fde.or_else(|| view.find_debug(self, address).map(|(_, fde)| fde));
-        fde.is_some_and(|fde| fde.is_signal_trampoline())
+    pub(crate) fn is_signal_trampoline_at(&self, rva: u64) -> bool {
+        self.address(rva).is_some_and(|address| {
+            let view = View::new(&self.image);
+            let fde = view.find_eh(self, address).map(|(_, fde)| fde);
+            let fde = fde.or_else(|| view.find_debug(self, address).map(|(_, fde)| fde));
+            fde.is_some_and(|fde| fde.is_signal_trampoline())
+        })
     }
 
     /// The rules at an address; `None` when no FDE covers it or its program is malformed.
-    pub(crate) fn rules(&self, address: u64) -> Option<FrameRules<'_>> {
+    pub(crate) fn rules_at(&self, rva: u64) -> Option<FrameRules> {
+        self.rules(self.address(rva)?)
+    }
+
+    /// In the file's own address space.
+    fn address(&self, rva: u64) -> Option<u64> {
+        self.image.image_base().checked_add(rva)
+    }
+
+    fn rules(&self, address: u64) -> Option<FrameRules> {
         let view = View::new(&self.image);
         if let Some((section, fde)) = view.find_eh(self, address) {
-            return view.evaluate(&section, &fde, address, Section::EhFrame(section));
+            return view.evaluate(&section, &fde, address);
         }
         let (section, fde) = view.find_debug(self, address)?;
-        view.evaluate(&section, &fde, address, Section::DebugFrame(section))
+        view.evaluate(&section, &fde, address)
     }
 }
 
@@ -171,20 +167,25 @@ impl<'a> View<'a> {
         section: &S,
         fde: &FrameDescriptionEntry<Reader<'a>>,
         address: u64,
-        expressions: Section<'a>,
-    ) -> Option<FrameRules<'a>>
+    ) -> Option<FrameRules>
     where
         S: UnwindSection<Reader<'a>>,
     {
         let mut context = UnwindContext::new();
         let row = fde.unwind_info_for_address(section, &self.bases, &mut context, address).ok()?;
         let cie: &CommonInformationEntry<_> = fde.cie();
+        let read = |expression: &UnwindExpression<usize>| {
+            Some(expression.get(section).ok()?.0.slice().to_vec())
+        };
+        let registers =
+            row.registers().map(|(register, rule)| (*register, Rule::of_register(rule, read)));
         Some(FrameRules {
-            row: row.clone(),
+            cfa: Rule::of_cfa(row.cfa(), read),
+            registers: registers.collect(),
             return_address: cie.return_address_register(),
             is_signal: fde.is_signal_trampoline(),
             encoding: cie.encoding(),
-            section: expressions,
+            endian: self.endian,
         })
     }
 

@@ -15,6 +15,7 @@ pub(crate) struct Callee<'a> {
     pub(crate) walker: &'a (dyn FrameWalker + Send),
     pub(crate) registers: Registers,
     pub(crate) encoding: gimli::Encoding,
+    pub(crate) endian: gimli::RunTimeEndian,
 }
 
 impl Callee<'_> {

@@ -10,16 +10,21 @@
 //! use lastwords_symbols::Sources;
 //! use lastwords_unwind::Provider;
 //!
-//! let provider = Provider::new(Sources { symbols: vec!["symbols/".into()], local_modules: true });
+//! let symbols = vec!["symbols/".into()];
+//! let provider = Provider::new(Sources { symbols, local_modules: true, cache_dir: None });
 //! // minidump_unwind::walk_stack(0, (), &mut stack, memory, &modules, &system, &provider).await;
 //! // for module in modules.iter() { println!("{:?}", provider.module_status(module)); }
+//! // provider.keep();
 //! ```
 #![forbid(unsafe_code)]
 
 mod cfi;
 mod expression;
+mod interrupted;
 mod provider;
 mod registers;
 mod row;
+mod rules;
 
+pub use interrupted::{Interrupted, RegisterOf, WordAt};
 pub use provider::Provider;

@@ -1,11 +1,11 @@
 //! From the rules of a frame to the caller's registers.
 
-use gimli::{CfaRule, Register, RegisterRule, UnwindExpression, UnwindSection};
+use gimli::{EndianSlice, Expression};
 use minidump_unwind::FrameWalker;
 
-use crate::cfi::{FrameRules, Reader, Section};
 use crate::expression::Callee;
 use crate::registers::Registers;
+use crate::rules::{FrameRules, Rule};
 
 /// The caller of a frame, wholly computed before anything is written to the walker: what fails
 /// half-way leaves no trace for the next method.
@@ -24,28 +24,32 @@ pub(crate) enum Caller {
 /// Evaluates the rules on the callee's registers. `None` when the CFA or the return address
 /// cannot be had.
 pub(crate) fn evaluate(
-    rules: &FrameRules<'_>,
+    rules: &FrameRules,
     registers: Registers,
     walker: &(dyn FrameWalker + Send),
 ) -> Option<Caller> {
-    let callee = Callee { walker, registers, encoding: rules.encoding };
-    let return_rule = rules.row.register(rules.return_address);
-    if matches!(return_rule, Some(RegisterRule::Undefined)) {
+    let callee = Callee { walker, registers, encoding: rules.encoding, endian: rules.endian };
+    if is_outermost(rules) {
         return Some(Caller::End);
     }
-    let cfa = cfa(rules, &callee)?;
+    let return_rule = rules.register(rules.return_address);
+    let cfa = value(&callee, None, &rules.cfa)?;
     let return_address = match return_rule {
-        Some(rule) => value(rules, &callee, cfa, rules.return_address, &rule)?,
+        Some(Rule::SameValue) => callee.register(rules.return_address)?,
+        Some(rule) => value(&callee, Some(cfa), rule)?,
         None if registers.has_link_register => callee.register(rules.return_address)?,
         None => return None,
     };
     let mut restored = Vec::new();
-    for (register, rule) in rules.row.registers() {
+    for (register, rule) in &rules.registers {
         if Some(*register) == registers.program_counter {
             continue;
         }
         let Some(name) = registers.name(*register) else { continue };
-        let value = value(rules, &callee, cfa, *register, rule);
+        let value = match rule {
+            Rule::SameValue => callee.register(*register),
+            rule => value(&callee, Some(cfa), rule),
+        };
         // Without a value of its own, the caller's stack pointer is the CFA.
         if value.is_some() || *register != registers.stack_pointer {
             restored.push((name, value));
@@ -58,6 +62,28 @@ pub(crate) fn evaluate(
         return_address
     };
     Some(Caller::Frame { cfa, return_address, registers: restored })
+}
+
+/// Whether the return address is undefined: the frame is the last one.
+pub(crate) fn is_outermost(rules: &FrameRules) -> bool {
+    matches!(rules.register(rules.return_address), Some(Rule::Undefined))
+}
+
+/// The caller's registers that stand in a frame which ends at `cfa`.
+pub(crate) fn saved_registers(
+    rules: &FrameRules,
+    registers: Registers,
+    cfa: u64,
+    read: &dyn Fn(u64) -> Option<u64>,
+) -> Vec<(&'static str, u64)> {
+    let saved = rules.registers.iter().filter_map(|(register, rule)| match rule {
+        Rule::Offset(offset) if *register != rules.return_address => {
+            let name = registers.name(*register)?;
+            Some((name, read(registers.add(cfa, *offset))?))
+        }
+        _ => None,
+    });
+    saved.collect()
 }
 
 impl Caller {
@@ -83,50 +109,20 @@ impl Caller {
     }
 }
 
-fn cfa(rules: &FrameRules<'_>, callee: &Callee<'_>) -> Option<u64> {
-    match rules.row.cfa() {
-        CfaRule::RegisterAndOffset { register, offset } => {
+/// `None` for a value that cannot be had; without a CFA, for one that depends on it.
+fn value(callee: &Callee<'_>, cfa: Option<u64>, rule: &Rule) -> Option<u64> {
+    let evaluate =
+        |bytes: &[u8]| callee.evaluate(Expression(EndianSlice::new(bytes, callee.endian)), cfa);
+    match rule {
+        Rule::RegisterAndOffset(register, offset) => {
             Some(callee.registers.add(callee.register(*register)?, *offset))
         }
-        CfaRule::Expression(expression) => callee.evaluate(rules.section.get(expression)?, None),
+        Rule::Offset(offset) => callee.read(callee.registers.add(cfa?, *offset)),
+        Rule::ValOffset(offset) => Some(callee.registers.add(cfa?, *offset)),
+        Rule::Register(other) => callee.register(*other),
+        Rule::Expression(bytes) => callee.read(evaluate(bytes)?),
+        Rule::ValExpression(bytes) => evaluate(bytes),
+        Rule::Constant(value) => Some(*value),
+        Rule::SameValue | Rule::Undefined | Rule::Lost => None,
     }
-}
-
-fn value(
-    rules: &FrameRules<'_>,
-    callee: &Callee<'_>,
-    cfa: u64,
-    register: Register,
-    rule: &RegisterRule<usize>,
-) -> Option<u64> {
-    match rule {
-        RegisterRule::SameValue => callee.register(register),
-        RegisterRule::Offset(offset) => callee.read(callee.registers.add(cfa, *offset)),
-        RegisterRule::ValOffset(offset) => Some(callee.registers.add(cfa, *offset)),
-        RegisterRule::Register(other) => callee.register(*other),
-        RegisterRule::Expression(expression) => {
-            callee.read(callee.evaluate(rules.section.get(expression)?, Some(cfa))?)
-        }
-        RegisterRule::ValExpression(expression) => {
-            callee.evaluate(rules.section.get(expression)?, Some(cfa))
-        }
-        RegisterRule::Constant(value) => Some(*value),
-        RegisterRule::Undefined | RegisterRule::Architectural => None,
-    }
-}
-
-impl<'a> Section<'a> {
-    fn get(&self, expression: &UnwindExpression<usize>) -> Option<gimli::Expression<Reader<'a>>> {
-        match self {
-            Self::EhFrame(section) => read(section, expression),
-            Self::DebugFrame(section) => read(section, expression),
-        }
-    }
-}
-
-fn read<'a, S: UnwindSection<Reader<'a>>>(
-    section: &S,
-    expression: &UnwindExpression<usize>,
-) -> Option<gimli::Expression<Reader<'a>>> {
-    expression.get(section).ok()
 }

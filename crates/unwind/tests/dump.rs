@@ -43,7 +43,7 @@ fn unwind(dump: &Path, symbols: Vec<PathBuf>) -> CallStack {
         cpu_microcode_version: None,
         cpu_count: 1,
     };
-    let provider = Provider::new(Sources { symbols, local_modules: false });
+    let provider = Provider::new(Sources { symbols, ..Sources::default() });
     let mut stack = CallStack::with_context(context);
     block_on(walk_stack(0, (), &mut stack, stack_memory, &modules, &system_info, &provider));
     stack

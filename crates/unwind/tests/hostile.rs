@@ -142,7 +142,7 @@ impl Walker {
         let symbols = ModuleSymbols::open(path);
         let elf = symbols.elf().and_then(|elf| elf.code().or(elf.debug()));
         let id = elf.and_then(|image| image.identity()).unwrap_or(&[1]).to_vec();
-        let sources = Sources { symbols: vec![path.to_owned()], local_modules: false };
+        let sources = Sources { symbols: vec![path.to_owned()], ..Sources::default() };
         Self { provider: Provider::new(sources), id }
     }
 
@@ -224,7 +224,7 @@ fn nested_dwarf(depth: usize) -> String {
 
 #[test]
 fn device_named_in_a_dump_is_not_opened() {
-    let provider = Provider::new(Sources { symbols: Vec::new(), local_modules: true });
+    let provider = Provider::new(Sources { local_modules: true, ..Sources::default() });
     let module = elf_module(0x1000, 0x1000, "/dev/zero", &[7; 20]);
     provider.symbols().module(&ModuleId::from(&module));
     assert_eq!(provider.module_status(&module).as_str(), "malformed");

@@ -24,7 +24,7 @@ use support::{Target, elf_module, walk};
 fn stack_equals_the_debuggers() {
     let Some((_folder, seen)) = stop_victim() else { return };
     let target = target(&seen);
-    let provider = Provider::new(Sources { symbols: Vec::new(), local_modules: true });
+    let provider = Provider::new(Sources { local_modules: true, ..Sources::default() });
     let stack = walk(&target, &provider);
     let physical =
         seen["frames"].as_array().unwrap().iter().filter(|frame| frame["is_inline"] == false);
@@ -40,7 +40,7 @@ fn stack_equals_the_debuggers() {
 #[test]
 fn instruction_under_a_signal_is_exact() {
     let Some((_folder, seen)) = stop_victim() else { return };
-    let provider = Provider::new(Sources { symbols: Vec::new(), local_modules: true });
+    let provider = Provider::new(Sources { local_modules: true, ..Sources::default() });
     let stack = walk(&target(&seen), &provider);
     let at = stack.frames.iter().position(|f| f.function_name.as_deref() == Some("trap")).unwrap();
     // The trap is the first byte of its function: one byte before it is another place.

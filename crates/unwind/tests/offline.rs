@@ -77,7 +77,7 @@ fn replay(folder: &Path, stack: &str) -> (Vec<Place>, Vec<Place>) {
         stack: stack.to_vec(),
         modules: modules(folder, files.path()),
     };
-    let sources = Sources { symbols: vec![files.path().to_owned()], local_modules: false };
+    let sources = Sources { symbols: vec![files.path().to_owned()], ..Sources::default() };
     let frames = walk(&target, &Provider::new(sources)).frames;
     let place = |frame: &StackFrame| {
         let base = frame.module.as_ref().map_or(0, |module| module.raw.base_of_image);

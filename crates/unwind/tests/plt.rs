@@ -65,7 +65,7 @@ fn frames(library: &Path, at: u64, pushed: usize, caller: u64) -> Vec<(FrameTrus
         stack: words.into_iter().flat_map(u64::to_le_bytes).collect(),
         modules: vec![elf_module(BASE, 0x1_0000, library.to_str().unwrap(), &id)],
     };
-    let sources = Sources { symbols: Vec::new(), local_modules: true };
+    let sources = Sources { local_modules: true, ..Sources::default() };
     let stack = walk(&target, &Provider::new(sources));
     let frame = |frame: &minidump_unwind::StackFrame| {
         (frame.trust, frame.instruction, frame.context.get_stack_pointer())

@@ -71,7 +71,7 @@ impl Library {
         let symbols = ModuleSymbols::open(&path);
         let id = symbols.elf().unwrap().code().unwrap().build_id().unwrap().to_vec();
         let module = elf_module(BASE, 0x10_0000, path.to_str().unwrap(), &id);
-        let sources = Sources { symbols: Vec::new(), local_modules: true };
+        let sources = Sources { local_modules: true, ..Sources::default() };
         Self { module, provider: Provider::new(sources), path, _dir: dir }
     }
 

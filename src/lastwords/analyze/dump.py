@@ -25,6 +25,7 @@ def analyze_dump(
     symbols: Iterable[str | os.PathLike[str]] = (),
     local_modules: bool = True,
     max_frames: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> Analysis:
     """Analyse a minidump.
 
@@ -33,6 +34,8 @@ def analyze_dump(
         symbols: Symbol sources, searched in this order; see `lastwords.symbols.SymbolSources`.
         local_modules: Whether module files named in the dump may be read from this machine.
         max_frames: Frames kept of one thread, newest and oldest half each; `None` = 4,096.
+        cache_dir: Folder in which answers about symbols are kept for the next analysis, made when
+            missing (`lastwords.symbols.default_symbol_cache()`); `None` keeps nothing.
 
     Returns:
         The analysis. What could not be had is in its `soft_errors`.
@@ -42,7 +45,11 @@ def analyze_dump(
         SymbolsError: A symbol source is not there.
     """
     document = analyze_dump_json(
-        path, symbols=symbols, local_modules=local_modules, max_frames=max_frames
+        path,
+        symbols=symbols,
+        local_modules=local_modules,
+        max_frames=max_frames,
+        cache_dir=cache_dir,
     )
     return decode_analysis(document)
 
@@ -53,6 +60,7 @@ def analyze_dump_json(
     symbols: Iterable[str | os.PathLike[str]] = (),
     local_modules: bool = True,
     max_frames: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> bytes:
     """Analyse a minidump; returns the core's document as it is (docs/formats/analysis.md).
 
@@ -70,6 +78,8 @@ def analyze_dump_json(
     }
     if max_frames is not None:
         options["max_frames"] = max_frames
+    if cache_dir is not None and _is_text(os.fspath(cache_dir)):
+        options["cache_dir"] = os.fspath(cache_dir)
     try:
         return core.analyze_dump(os.fspath(path), json.dumps(options).encode())
     except core.CoreError as error:
@@ -80,6 +90,15 @@ def analyze_dump_json(
             f"{os.fspath(path)!r}: the path is not UTF-8 text",
             "rename the file or its folder",
         ) from error
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be told to the core; a cache that cannot is no reason to fail."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _raise(error: Exception) -> NoReturn:

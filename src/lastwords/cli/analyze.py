@@ -10,6 +10,7 @@ import click
 from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.render.json import write_document
 from lastwords.cli.render.options import StackChoice, TextOptions
+from lastwords.symbols import default_symbol_cache
 
 __all__ = ["command"]
 
@@ -39,6 +40,13 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
     help="Do not read the module files that the dump names from this machine.",
 )
 @click.option(
+    "--cache-dir",
+    metavar="PATH",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep answers about symbols here. Default: LASTWORDS_CACHE_DIR, else the user's cache.",
+)
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep answers about symbols.")
+@click.option(
     "--threads",
     "stacks",
     type=click.Choice([choice.value for choice in StackChoice]),
@@ -62,6 +70,8 @@ def command(  # noqa: PLR0913  (one parameter per option)
     is_json: bool,
     symbols: tuple[Path, ...],
     no_local_modules: bool,
+    cache_dir: Path | None,
+    no_cache: bool,
     stacks: str,
     all_frames: bool,
     no_fold: bool,
@@ -75,7 +85,11 @@ def command(  # noqa: PLR0913  (one parameter per option)
     other threads, the modules with their symbols, and what could not be had.
     """
     document = analyze_dump_json(
-        file, symbols=symbols, local_modules=not no_local_modules, max_frames=max_frames
+        file,
+        symbols=symbols,
+        local_modules=not no_local_modules,
+        max_frames=max_frames,
+        cache_dir=None if no_cache else cache_dir or default_symbol_cache(),
     )
     if is_json:
         write_document(document)

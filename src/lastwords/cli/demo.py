@@ -26,6 +26,7 @@ from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.text import write_analysis
 from lastwords.errors import DependencyError, LastwordsError
+from lastwords.symbols import default_symbol_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,9 +217,8 @@ def _show_stack(stage: _Stage) -> None:
     if dump is None:
         raise _failed("no minidump was written of the access violation: see the report's page")
     click.echo()
-    write_analysis(
-        decode_analysis(analyze_dump_json(dump)), TextOptions(stacks=StackChoice.CRASHING)
-    )
+    document = analyze_dump_json(dump, cache_dir=default_symbol_cache())
+    write_analysis(decode_analysis(document), TextOptions(stacks=StackChoice.CRASHING))
     click.echo()
     click.echo(f"This report's page: {stage.url}/reports/{dump.parent.name}")
 

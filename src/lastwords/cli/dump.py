@@ -14,7 +14,6 @@ from lastwords.cli.render.clean import clean
 from lastwords.cli.render.json import write_document
 from lastwords.cli.spools import size_text
 from lastwords.errors import CODES, DependencyError, LastwordsError, ProcessError
-from lastwords.monitor.processes import find_process
 
 __all__ = ["command"]
 
@@ -22,6 +21,7 @@ _EPILOG = """\b
 Examples:
   lastwords dump 4711
   lastwords dump -mm -ma worker.py dumps/
+  lastwords dump --locals 4711
   lastwords dump -mc WithFullMemory,WithHandleData 4711 PROCESSNAME_PID_HHMMSS.dmp
   sudo lastwords dump --json 4711 | jq -r '.dumps[].file'
 
@@ -56,7 +56,7 @@ def command(
     file that is there already stays, the new one gets a number.
     """
     plan = make_plan(target, is_overwriting=overwrite)
-    written = _ask_monitor(plan.to_json(pid=find_process(process)))
+    written = _ask_monitor(plan.to_json(process=process))
     if is_json:
         write_document(json.dumps(written).encode())
     else:

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "send": "Deliver the pending reports of this machine.",
     "serve": "Run the server that collects, groups and shows reports.",
     "signature": "Explain how a dump or report is grouped.",
+    "stacks": "Show where every thread of a process, a core file or a dump stands.",
     "spool": "List, show and manage the reports on this machine.",
 }
 """Verb → one line of help. `lastwords.cli.<verb>` holds a click command named `command`."""
@@ -65,7 +66,7 @@ def run() -> None:
     """Run the command line and end the process with its exit status."""
     _write_whatever_the_terminal_can_show()
     try:
-        _lastwords.main(standalone_mode=True)
+        _lastwords.main(prog_name="lastwords", standalone_mode=True)
     except LastwordsError as error:
         click.echo(f"error: {error.message}", err=True)
         if error.hint:

@@ -66,6 +66,12 @@ _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
     default=None,
     help="Read the modules that a dump names from this machine. Default: only on a loopback host.",
 )
+@click.option(
+    "--symbol-cache",
+    metavar="PATH",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep answers about symbols here, from one dump to the next. Default: keep nothing.",
+)
 @click.option("--workers", type=click.IntRange(1, 64), help="Dumps that are analysed at once.")
 @click.option("--json", "is_json", is_flag=True, help="Print the address as one line of JSON.")
 def command(  # noqa: PLR0913  (one parameter per option)
@@ -75,6 +81,7 @@ def command(  # noqa: PLR0913  (one parameter per option)
     port: int,
     symbols: tuple[str, ...],
     local_modules: bool | None,
+    symbol_cache: Path | None,
     workers: int | None,
     is_json: bool,
 ) -> None:
@@ -103,6 +110,7 @@ def command(  # noqa: PLR0913  (one parameter per option)
     settings = ProcessorSettings(
         symbols=tuple(str(path) for path in sources.paths),
         is_local_allowed=is_loopback if local_modules is None else local_modules,
+        symbol_cache=None if symbol_cache is None else str(symbol_cache.absolute()),
     )
     processor = Processor(store, settings, workers=workers)
     processor.start()

@@ -11,6 +11,7 @@ import click
 from lastwords.cli.render.clean import clean
 from lastwords.errors import DumpError
 from lastwords.signature import as_document, as_lines, from_analysis, from_report, sign
+from lastwords.symbols import default_symbol_cache
 
 __all__ = ["command"]
 
@@ -64,7 +65,8 @@ def _source(file: Path, symbols: tuple[Path, ...]) -> Any:  # noqa: ANN401  (a S
 def _analysis_of(file: Path, symbols: tuple[Path, ...]) -> dict[str, Any]:
     from lastwords.analyze import analyze_dump_json  # noqa: PLC0415  (JSON needs no native core)
 
-    document = json.loads(analyze_dump_json(file, symbols=symbols))
+    cache_dir = default_symbol_cache()
+    document = json.loads(analyze_dump_json(file, symbols=symbols, cache_dir=cache_dir))
     return document if isinstance(document, dict) else {}
 
 

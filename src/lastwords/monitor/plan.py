@@ -46,6 +46,7 @@ class MonitorPlan:
         compress: Whether dumps are compressed with zstd.
         max_dump_mb: Most MB of one dump; 0 = no limit.
         min_free_mb: MB that stay free on the disk.
+        python_locals: Whether dumps hold values of Python's local variables.
         arguments: What was typed, for the dump's comment.
     """
 
@@ -55,13 +56,14 @@ class MonitorPlan:
     compress: bool = False
     max_dump_mb: float = 0
     min_free_mb: float = 256
+    python_locals: bool = False
     arguments: tuple[str, ...] = ()
 
     def to_json(self, **more: object) -> str:
         """Return the plan as the monitor reads it (`crates/monitor/src/outside.rs`).
 
         Args:
-            more: Further keys: `pid` of `dump`; `count`, `is_quiet`, `is_without_children` of
+            more: Further keys: `process` of `dump`, an id or a name; `count`, `is_quiet`, `is_without_children` of
                 `run`.
 
         Raises:
@@ -79,6 +81,7 @@ class MonitorPlan:
             max_dump_mb=self.max_dump_mb,
             min_free_mb=self.min_free_mb,
             compress=self.compress,
+            python_locals=self.python_locals,
         )
         plan |= {"file": dump_pattern(self.target), "is_overwriting": self.is_overwriting}
         plan["command"] = shlex.join(scrub_arguments(self.arguments))

@@ -28,6 +28,8 @@ class ProcessorSettings:
         symbols: Symbol sources, as `lastwords analyze --symbols` takes them.
         is_local_allowed: Module files named in a dump may be read from this machine (they count
             only when their build id matches). Not for dumps of strangers.
+        symbol_cache: Folder in which the children keep answers about symbols for each other; what a
+            stranger's dump asks takes room in it. `None`: they keep nothing.
         limits: Of each child.
         max_attempts: A job that was begun so often and never ended is given up.
         analyze_command: The program that analyses a dump, without its arguments.
@@ -35,6 +37,7 @@ class ProcessorSettings:
 
     symbols: tuple[str, ...] = ()
     is_local_allowed: bool = False
+    symbol_cache: str | None = None
     limits: ChildLimits = field(default_factory=ChildLimits)
     max_attempts: int = 3
     analyze_command: tuple[str, ...] = _ANALYZE

@@ -43,6 +43,7 @@ __all__ = [
     "Thread",
     "ThreadInfo",
     "Throw",
+    "UnknownFrames",
     "is_crash",
     "is_fault",
     "system_name",
@@ -143,11 +144,31 @@ class PythonFrame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownFrames:
+    """Native frames that could not be walked.
+
+    Attributes:
+        about: How many there are, about; 0 = perhaps none.
+        stack_bytes: The part of the stack that they own, where its ends are known.
+    """
+
+    about: int | None = None
+    stack_bytes: int | None = None
+
+    def words(self) -> str:
+        """`about 2 unknown native frames, 96 bytes of stack`."""
+        plural = "" if self.about == 1 else "s"
+        count = f"about {self.about}" if self.about else "perhaps"
+        extent = f", {self.stack_bytes:,} bytes of stack" if self.stack_bytes else ""
+        return f"{count} unknown native frame{plural}{extent}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One frame of a merged stack.
 
-    `unknown_frames`: native frames before this one could not be walked. `omitted_frames`: so many
-    were left out before this one because the stack is longer than the limit. `inlines` is newest
+    `unknown_frames`: what is not known of the stack before this frame. `omitted_frames`: so many were
+    left out before this one because the stack is longer than the limit. `inlines` is newest
     call first. `registers` are there in the newest frame of the crashing thread.
     """
 
@@ -164,7 +185,7 @@ class Frame:
     inlines: tuple[InlineFrame, ...] | None = None
     missing_symbols: bool | None = None
     plumbing: bool = False
-    unknown_frames: bool = False
+    unknown_frames: UnknownFrames | None = None
     omitted_frames: int | None = None
     python: PythonFrame | None = None
     registers: dict[str, str] | None = None

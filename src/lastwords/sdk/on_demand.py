@@ -73,6 +73,7 @@ def _dump(
         max_dump_mb=settings.max_dump_mb,
         min_free_mb=settings.min_free_mb,
         compress=settings.compress_dumps,
+        python_locals=settings.python_locals,
     )
     order["reason"] = None if reason is None else scrub_text(str(reason)[:_MOST_REASON])
     order["file"] = None if file is None else os.path.abspath(os.fsdecode(file))

@@ -62,10 +62,11 @@ def _monitor_options(settings: Settings) -> dict[str, object]:
         max_dump_mb=settings.max_dump_mb,
         min_free_mb=settings.min_free_mb,
         compress=settings.compress_dumps,
+        python_locals=settings.python_locals,
     )
 
 
 def _has_default_plan(settings: Settings) -> bool:
     defaults = Settings()
-    keys = ("dump_kinds", "max_dump_mb", "min_free_mb", "compress_dumps")
+    keys = ("dump_kinds", "max_dump_mb", "min_free_mb", "compress_dumps", "python_locals")
     return all(getattr(settings, key) == getattr(defaults, key) for key in keys)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lastwords.report.analysis import UnknownFrames
 from lastwords.report.folding import fold_words, folds
 from lastwords.signature import is_plumbing
 from lastwords.web.json_view import mapping, mappings, name, number, text
@@ -230,8 +231,10 @@ def _remark(document: Mapping[str, object]) -> str | None:
     omitted = number(document.get("omitted_frames"))
     if omitted:
         return f"{omitted:,} frames are left out here"
-    unknown = document.get("unknown_frames")
-    if unknown is True:
-        return "some native frames before this one are not known"
-    count = number(unknown)
-    return f"{count:,} native frames before this one are not known" if count else None
+    unknown = mapping(document.get("unknown_frames"))
+    if not unknown:
+        return None
+    gap = UnknownFrames(
+        about=number(unknown.get("about")), stack_bytes=number(unknown.get("stack_bytes"))
+    )
+    return f"{gap.words()} before this one"

@@ -54,6 +54,21 @@ def test_a_real_dump_becomes_dataclasses(corpus: Path) -> None:
     assert analysis.pid == 3932
 
 
+def test_the_document_is_the_same_with_a_symbol_cache(corpus: Path, tmp_path: Path) -> None:
+    path, symbols = corpus / TEST_DATA / "test.dmp", [corpus / TEST_DATA / "symbols"]
+    plain = analyze_dump_json(path, symbols=symbols)
+    folder = tmp_path / "cache"
+    for _ in range(2):
+        assert analyze_dump_json(path, symbols=symbols, cache_dir=folder) == plain
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(folder.iterdir())
+
+
+def test_a_symbol_cache_that_cannot_be_is_no_error(dump: Path, tmp_path: Path) -> None:
+    for folder in (dump, dump / "below", tmp_path / "\udcff", "/proc/nowhere"):
+        assert analyze_dump(dump, cache_dir=folder).system_info is not None
+
+
 def test_the_document_is_the_same_bytes_twice(corpus: Path) -> None:
     path = corpus / TEST_DATA / "linux-mini.dmp"
     assert analyze_dump_json(path) == analyze_dump_json(path)

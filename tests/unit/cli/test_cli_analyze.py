@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,46 @@ def dump(tmp_path: Path) -> Path:
     system = struct.pack("<H18xI32x", 9, 0x8201)
     path = tmp_path / "small.dmp"
     path.write_bytes(header + struct.pack("<III", 7, len(system), 44) + system)
+    return path
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """A dump of one thread, whose one frame lies in a module with a debug id."""
+    streams = {
+        7: struct.pack("<H18xI32x", 9, 0x8201),
+        3: struct.pack("<IIIIIQQIIII", 1, 7, 0, 0, 0, 0, 0x7000_0000, 64, 1000, 1232, 1100),
+        4: struct.pack("<IQIIII52xII8x16x", 1, 0x40_0000, 0x1_0000, 0, 0, 2400, 28, 2500),
+    }
+    parts = {
+        1000: bytes(64),
+        1100 + 0x30: struct.pack("<I", 0x10_000B),
+        1100 + 0x98: struct.pack("<Q", 0x7000_0000),
+        1100 + 0xF8: struct.pack("<Q", 0x40_1010),
+        2400: struct.pack("<I", 6) + "app".encode("utf-16-le"),
+        2500: b"RSDS" + b"\x11" * 16 + struct.pack("<I", 0) + b"app\0",
+    }
+    content = bytearray(2600)
+    content[:32] = struct.pack("<4sIIIIIQ", b"MDMP", 0xA793, len(streams), 32, 0, 0, 0)
+    for number, (kind, stream) in enumerate(streams.items()):
+        place = 100 + 200 * number
+        content[32 + 12 * number : 44 + 12 * number] = struct.pack("<III", kind, len(stream), place)
+        content[place : place + len(stream)] = stream
+    for place, part in parts.items():
+        content[place : place + len(part)] = part
+    path = tmp_path / "named.dmp"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def symbols(tmp_path: Path) -> Path:
+    """The `.sym` file of that module, old enough to be kept."""
+    path = tmp_path / "app.sym"
+    path.write_text(f"MODULE Linux x86_64 {'1' * 32}0 app\nFUNC 1000 100 0 function_of_app\n")
+    deadline = time.monotonic() + 10
+    while time.time() < path.stat().st_ctime + 0.06:
+        assert time.monotonic() < deadline
     return path
 
 
@@ -78,6 +119,21 @@ def test_help_has_an_example_and_the_exit_statuses() -> None:
     text = run("--help").stdout
     assert "lastwords analyze crash.dmp" in text
     assert "5 partial result" in text
+
+
+def test_answers_about_symbols_are_kept_unless_told_otherwise(
+    symbols: Path, named: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default, told = tmp_path / "default", tmp_path / "told"
+    monkeypatch.setenv("LASTWORDS_CACHE_DIR", str(default))
+    arguments = (named, "--json", "--symbols", symbols)
+    plain = run(*arguments, "--no-cache").stdout
+    assert "function_of_app" in plain
+    assert not default.exists()
+    assert run(*arguments, "--cache-dir", told).stdout == plain
+    assert (len(list(told.iterdir())), default.exists()) == (1, False)
+    assert run(*arguments).stdout == plain
+    assert len(list(default.iterdir())) == 1
 
 
 def test_the_process_ends_with_3_and_tells_why_on_stderr(tmp_path: Path) -> None:

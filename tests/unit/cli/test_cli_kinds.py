@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -67,6 +68,11 @@ def test_limits_have_their_defaults_and_can_be_set() -> None:
     assert (plan.compress, plan.max_dump_mb, plan.min_free_mb) == (False, 0, 256)
     plan = plan_of("--compress", "--max-dump-mb", "1.5", "--min-free-mb", "0")
     assert (plan.compress, plan.max_dump_mb, plan.min_free_mb) == (True, 1.5, 0)
+
+
+def test_variables_are_asked_for_by_name() -> None:
+    assert plan_of().python_locals is False
+    assert json.loads(plan_of("--locals").to_json())["python_locals"] is True
 
 
 def test_a_missing_monitor_is_a_missing_dependency(monkeypatch: pytest.MonkeyPatch) -> None:

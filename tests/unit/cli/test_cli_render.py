@@ -17,6 +17,7 @@ from lastwords.report.analysis import (
     PythonFrame,
     System,
     Thread,
+    UnknownFrames,
 )
 
 
@@ -99,8 +100,12 @@ def test_plumbing_is_folded_and_counted() -> None:
 
 
 def test_gaps_are_shown() -> None:
-    gap = Frame(function="f", trust=FrameTrust.CFI, unknown_frames=True)
-    assert shown(gap)[0] == "… native frames that could not be walked"
+    unknown = UnknownFrames(about=2, stack_bytes=1096)
+    gap = Frame(function="f", trust=FrameTrust.CFI, unknown_frames=unknown)
+    assert shown(gap)[0] == "… about 2 unknown native frames, 1,096 bytes of stack"
+    unknown = UnknownFrames(about=1)
+    gap = Frame(function="f", trust=FrameTrust.CFI, unknown_frames=unknown)
+    assert shown(gap)[0] == "… about 1 unknown native frame"
     cut = Frame(function="f", trust=FrameTrust.CFI, omitted_frames=12)
     assert shown(cut)[0] == "… 12 frames left out: --max-frames"
 

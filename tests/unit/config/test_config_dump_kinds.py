@@ -79,6 +79,7 @@ def test_the_monitor_gets_a_plan_only_when_one_was_asked_for() -> None:
             {"kind": "custom", "flags": 0x1826},
         ],
         "limits": {"max_dump_bytes": 2 << 20, "min_free_bytes": 256 << 20, "compress": True},
+        "python_locals": False,
     }
 
 
@@ -90,9 +91,18 @@ def test_a_wrong_kind_means_a_mini_dump_and_is_told() -> None:
 
 
 def test_a_fraction_of_a_megabyte_is_kept() -> None:
-    plan = dump_plan(("mini",), max_dump_mb=0.5, min_free_mb=0, compress=False)
+    plan = dump_plan(("mini",), max_dump_mb=0.5, min_free_mb=0, compress=False, python_locals=False)
     assert plan["limits"] == {
         "max_dump_bytes": 524_288,
         "min_free_bytes": 0,
         "compress": False,
     }
+
+
+def test_variables_are_told_only_when_they_are_asked_for() -> None:
+    settings, _ = load_settings({}, {})
+    assert settings.python_locals is False
+    settings, problems = load_settings({}, {"LASTWORDS_PYTHON_LOCALS": "1"})
+    assert (settings.python_locals, problems) == (True, [])
+    monitor = json.loads(options_json(settings, "/spool"))["monitor"]
+    assert monitor["python_locals"] is True

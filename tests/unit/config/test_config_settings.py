@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lastwords.config import (
     SETTINGS,
     Settings,
+    cache_dir,
     config_dir,
     default_dump_dir,
     load_settings,
@@ -123,6 +124,8 @@ def test_settings_cannot_be_changed() -> None:
 def test_directories_follow_the_xdg_specification() -> None:
     assert state_dir({"XDG_STATE_HOME": "/s"}) == "/s/lastwords"
     assert config_dir({"XDG_CONFIG_HOME": "/c"}) == "/c/lastwords"
+    assert cache_dir({"XDG_CACHE_HOME": "/k"}) == "/k/lastwords"
+    assert cache_dir({}).endswith("/.cache/lastwords")
     assert state_dir({"XDG_STATE_HOME": "relative"}).endswith("/.local/state/lastwords")
 
 

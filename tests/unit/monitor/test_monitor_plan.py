@@ -42,8 +42,8 @@ def test_the_plan_holds_kinds_limits_and_words(folder: Path) -> None:
     plan = MonitorPlan(
         kinds=("full", "custom:0x1826"), compress=True, max_dump_mb=2, is_overwriting=True
     )
-    told = json.loads(plan.to_json(pid=7))
-    assert told["pid"] == 7
+    told = json.loads(plan.to_json(process="7"))
+    assert told["process"] == "7"
     assert told["dumps"] == [{"kind": "full"}, {"kind": "custom", "flags": 0x1826}]
     assert told["limits"]["max_dump_bytes"] == 2 * 1024 * 1024
     assert told["limits"]["compress"] is True

@@ -192,12 +192,12 @@ def test_settings_reach_the_analysis(store: Store) -> None:
     work_all(store, settings(command, symbols=("/a", "/b"), max_attempts=1))
     message = note_of(store, report, "analysis").message
     assert (
-        "'--json', '--no-local-modules', '--symbols', '/a', '--symbols', '/b', 'the dump']"
-        in message
+        "'--json', '--no-local-modules', '--no-cache', '--symbols', '/a', '--symbols', '/b', "
+        "'the dump']" in message
     )
     again = add(store, dump=b"MDMP")
-    work_all(store, settings(command, is_local_allowed=True))
-    assert "--no-local-modules" not in note_of(store, again, "analysis").message
+    work_all(store, settings(command, is_local_allowed=True, symbol_cache="/c"))
+    assert "'--json', '--cache-dir', '/c', 'the dump']" in note_of(store, again, "analysis").message
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_report_page_shows_the_merged_stack_in_order(client, reports):
         "Python Simulation.step",
         "Python Thread.run",
         "native thread_run",
-        "some native frames before this one are not known",
+        "about 2 unknown native frames, 96 bytes of stack before this one",
         "libfoo.so.1+0x0000000000001a40",
         "native start_thread",
         "native clone3",

@@ -62,7 +62,7 @@ FRAMES = [
     python("Thread.run", 975, "/usr/lib/python3.11/threading.py"),
     python("Thread._bootstrap", 995, "/usr/lib/python3.11/threading.py"),
     native("thread_run", "python3.11"),
-    native(None, "libfoo.so.1", trust="scan", unknown_frames=True),
+    native(None, "libfoo.so.1", trust="scan", unknown_frames={"about": 2, "stack_bytes": 96}),
     native("start_thread", "libc.so.6", line=442, file="/build/glibc/nptl/pthread_create.c"),
     native("clone3", "libc.so.6"),
 ]

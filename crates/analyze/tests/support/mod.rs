@@ -122,7 +122,7 @@ pub fn frames_of(document: &Value, index: usize) -> Vec<String> {
 }
 
 fn short(frame: &Value) -> String {
-    let gap = if frame["unknown_frames"] == true { "?" } else { "" };
+    let gap = if frame["unknown_frames"].is_object() { "?" } else { "" };
     let name = frame["function"].as_str().or(frame["offset"].as_str()).unwrap_or("-");
     if frame["kind"] == "native" {
         return format!("{gap}{name}");

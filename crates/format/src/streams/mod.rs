@@ -61,4 +61,6 @@ pub mod stream_type {
     pub const LASTWORDS_KERNEL: u32 = 0x4C57_0006;
     /// `lastwords-monitor`, `write/extended_state.rs`.
     pub const LASTWORDS_EXTENDED_STATE: u32 = 0x4C57_0007;
+    /// JSON object: `lastwords-pyframes`, `details.rs`.
+    pub const LASTWORDS_PYTHON_DETAILS: u32 = 0x4C57_0008;
 }

@@ -16,7 +16,7 @@
 //! | 20 | 4 | u32 | string_count | strings that follow the frames |
 //! | 24 | 8 | u64 | runtime_address | address of `_PyRuntime` |
 //! | 32 | 8 | u64 | gil_holder | address of the `PyThreadState` that holds the GIL, 0 = none or not known |
-//! | 40 | 8 | u64 | reserved | 0 |
+//! | 40 | 8 | u64 | gil_address | address of the main interpreter's GIL (`struct _gil_runtime_state`, [`GIL_SIZE`] bytes), 0 = there is none, or not known |
 //!
 //! Thread, 56 bytes:
 //!
@@ -29,16 +29,16 @@
 //! | 32 | 4 | u32 | first_frame | index of its newest frame |
 //! | 36 | 4 | u32 | frame_count | its frames, newest first |
 //! | 40 | 4 | u32 | exception_type | string id of the pending exception's type |
-//! | 44 | 4 | u32 | flags | bit 0 holds the GIL, bit 1 frames cut by a limit, bit 2 the walk ended in an error |
-//! | 48 | 8 | u64 | reserved | 0 |
+//! | 44 | 4 | u32 | flags | bit 0 holds the GIL, bit 1 frames cut by a limit, bit 2 the walk ended in an error, bit 3 its interpreter is collecting garbage, bit 4 its interpreter is shutting down |
+//! | 48 | 8 | u64 | gil_address | address of its interpreter's GIL; before 3.12 all share one; 0 = there is none, or not known |
 //!
 //! Frame, 60 bytes:
 //!
 //! | offset | size | type | field | meaning |
 //! |---|---|---|---|---|
-//! | 0 | 8 | u64 | frame | address of the `_PyInterpreterFrame` (3.10: `PyFrameObject`) |
+//! | 0 | 8 | u64 | frame | address of the `_PyInterpreterFrame` (3.9, 3.10: `PyFrameObject`) |
 //! | 8 | 8 | u64 | code | address of the code object |
-//! | 16 | 8 | u64 | anchor | address, on the thread's C stack, of the object that the evaluating native frame owns (`_PyCFrame` or shim frame); all frames of one native activation share it; 0 = not known |
+//! | 16 | 8 | u64 | anchor | address, on the thread's C stack, of the object that the evaluating native frame owns (`_PyCFrame` or shim frame); all frames of one native activation share it; 0 = not known, and always before 3.10 |
 //! | 24 | 4 | u32 | name | string id of `co_name` |
 //! | 28 | 4 | u32 | qualname | string id of `co_qualname` (3.11+) |
 //! | 32 | 4 | u32 | file | string id of `co_filename` |
@@ -50,6 +50,8 @@
 //! | 56 | 1 | u8 | owner | 0 thread, 1 generator, 2 frame object, 3 C stack, 255 not known |
 //! | 57 | 1 | u8 | flags | bit 0 entry frame (first Python frame of its native activation), bit 1 partly read |
 //! | 58 | 2 | u16 | reserved | 0 |
+//!
+//! Writers before the two `gil_address` and the thread flags 3 and 4 left 0 there.
 //!
 //! String table: per string a `u32` length in bytes, then the bytes.
 //!
@@ -68,6 +70,14 @@ const UNKNOWN_COLUMN: u32 = u32::MAX;
 const THREAD_SIZE: usize = 56;
 const FRAME_SIZE: usize = 60;
 
+/// Bytes from `gil_address` on that belong to the GIL: a thread that waits in `futex` on an
+/// address among them waits for the GIL, or for its turn to take it.
+///
+/// `sizeof(struct _gil_runtime_state)` (`Include/internal/pycore_gil.h`) is 208 in builds for
+/// x86-64 Linux, 3.9 to 3.15, and up to 16 more where `pthread_mutex_t` is larger or the build
+/// is free-threaded; the futex words of its conditions and mutexes lie below 208 in all of them.
+pub const GIL_SIZE: u64 = 208;
+
 /// What the stream says of one process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PythonStream {
@@ -77,6 +87,9 @@ pub struct PythonStream {
     pub runtime_address: u64,
     /// Address of the `PyThreadState` that holds the GIL; `None` = nobody, or not known.
     pub gil_holder: Option<u64>,
+    /// Address of the main interpreter's GIL, [`GIL_SIZE`] bytes; `None` = it has none
+    /// (free-threaded, and not enabled), or not known.
+    pub gil_address: Option<u64>,
     /// Built without a GIL (PEP 703).
     pub is_free_threaded: bool,
     /// Built with `Py_DEBUG`.
@@ -98,7 +111,7 @@ pub struct PythonThread {
     pub interpreter_id: u64,
     /// `pthread_self()` of the thread.
     pub thread_id: u64,
-    /// Kernel thread id; `None` = not known (Python 3.10).
+    /// Kernel thread id; `None` = not known (Python 3.9 and 3.10).
     pub native_thread_id: Option<u64>,
     /// Type name of the exception being raised, if any.
     pub exception_type: Option<String>,
@@ -108,6 +121,16 @@ pub struct PythonThread {
     pub is_cut: bool,
     /// The walk ended in an error; older frames may be missing.
     pub is_broken: bool,
+    /// Its interpreter is collecting garbage, in this thread or another one
+    /// (`PyInterpreterState.gc.collecting`).
+    pub is_collecting: bool,
+    /// Its interpreter is shutting down; the process may go on. `PyInterpreterState.finalizing`
+    /// until 3.11, which says it of interpreters that end before the process does, not of the
+    /// main one at its end; `_finalizing` from 3.12, which says it of all.
+    pub is_interpreter_finalizing: bool,
+    /// Address of its interpreter's GIL, [`GIL_SIZE`] bytes; `None` as in
+    /// [`PythonStream::gil_address`].
+    pub gil_address: Option<u64>,
     /// Newest first.
     pub frames: Vec<PythonFrame>,
 }
@@ -211,6 +234,9 @@ mod tests {
             native_thread_id: Some(3),
             exception_type: Some("KeyError".into()),
             holds_gil: true,
+            is_collecting: true,
+            is_interpreter_finalizing: true,
+            gil_address: Some(0x5168),
             frames: vec![frame("step", 10), frame("run", 20)],
             ..PythonThread::default()
         };
@@ -218,6 +244,7 @@ mod tests {
             python_version: 0x030B_07F0,
             runtime_address: 0x5000,
             gil_holder: Some(1),
+            gil_address: Some(0x5160),
             is_debug_build: true,
             threads: vec![thread.clone(), PythonThread { tstate: 9, ..thread }],
             ..PythonStream::default()
@@ -239,6 +266,21 @@ mod tests {
         let thread = PythonThread { frames, ..Default::default() };
         let two = PythonStream { threads: vec![thread], ..Default::default() };
         assert_eq!(two.encode().len(), 48 + THREAD_SIZE + FRAME_SIZE);
+    }
+
+    #[test]
+    fn gils_and_what_the_interpreter_does_stand_where_the_tables_say() {
+        let bytes = sample().encode();
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        assert_eq!((word(40), word(48 + 48)), (0x5160, 0x5168));
+        assert_eq!(bytes[48 + 44], 0b11001);
+        let mut old = bytes.clone();
+        old[40..48].fill(0);
+        old[48 + 48..48 + 56].fill(0);
+        old[48 + 44] = 1;
+        let old = PythonStream::decode(&old).expect("an older writer's stream");
+        assert_eq!((old.gil_address, old.threads[0].gil_address), (None, None));
+        assert!(!old.threads[0].is_collecting && !old.threads[0].is_interpreter_finalizing);
     }
 
     #[test]

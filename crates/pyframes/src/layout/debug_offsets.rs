@@ -1,143 +1,195 @@
-//! `_Py_DebugOffsets`, the offsets that CPython 3.13 tells of itself at the start of
-//! `_PyRuntime` (`Include/internal/pycore_runtime.h`, 3.13.0).
+//! `_Py_DebugOffsets`, the offsets that CPython tells of itself at the start of `_PyRuntime`
+//! since 3.13 (`Include/internal/pycore_debug_offsets.h`; 3.13: `pycore_runtime.h`).
 //!
-//! Little-endian; every member is a `u64`. Members that the reader uses:
+//! Little-endian; every member is a `u64`. Each minor version put members in between, so the
+//! table has a shape per version, and nothing but the version tells which. The members that
+//! the reader uses, by byte offset in 3.13.0, 3.14.10 and 3.15.2 (`-` = not there):
 //!
-//! | offset | member | meaning |
-//! |---|---|---|
-//! | 0 | cookie | `xdebugpy` |
-//! | 8 | version | `PY_VERSION_HEX` |
-//! | 16 | free_threaded | 1 in a build without a GIL |
-//! | 24 | runtime_state | size, finalizing, interpreters_head |
-//! | 48 | interpreter_state | size, id, next, threads_head, …, ceval_gil (112), gil_runtime_state (120), …, gil_runtime_state_locked (136), gil_runtime_state_holder (144) |
-//! | 152 | thread_state | size, prev, next, interp, current_frame, thread_id, native_thread_id, … |
-//! | 224 | interpreter_frame | size, previous, executable, instr_ptr, localsplus, owner |
-//! | 272 | code_object | size, filename, name, qualname, linetable, firstlineno, …, co_code_adaptive (344) |
-//! | 352 | pyobject | size, ob_type |
-//! | 368 | type_object | size, tp_name, tp_repr, tp_flags |
-//! | 512 | bytes_object | size, ob_size, ob_sval |
-//! | 536 | unicode_object | size, state, length, asciiobject_size |
+//! | 3.13 | 3.14 | 3.15 | member | meaning |
+//! |---|---|---|---|---|
+//! | 0 | 0 | 0 | cookie | `xdebugpy` |
+//! | 8 | 8 | 8 | version | `PY_VERSION_HEX` |
+//! | 16 | 16 | 16 | free_threaded | 1 in a build without a GIL |
+//! | 24 | 24 | 24 | runtime_state | size, finalizing, interpreters_head |
+//! | 48 | 48 | 48 | interpreter_state | size, id, next, threads_head |
+//! | 80 | 88 | 88 | interpreter_state.gc | gc, imports_modules, sysdict, builtins, ceval_gil, gil_runtime_state, gil_runtime_state_enabled, gil_runtime_state_locked, gil_runtime_state_holder |
+//! | 152 | 176 | 176 | thread_state | size, prev, next, interp, current_frame |
+//! | 192 | 216 | 240 | thread_state.thread_id | thread_id, native_thread_id |
+//! | - | - | 288 | thread_state.current_exception | the exception being raised |
+//! | 224 | 248 | 312 | interpreter_frame | size, previous, executable, instr_ptr, localsplus, owner |
+//! | - | 304 | 368 | interpreter_frame.tlbc_index | 0 in a build with a GIL |
+//! | 272 | 312 | 376 | code_object | size, filename, name, qualname, linetable, firstlineno, argcount, localsplusnames, localspluskinds, co_code_adaptive |
+//! | - | 392 | 456 | code_object.co_tlbc | 0 in a build with a GIL |
+//! | 352 | 400 | 464 | pyobject | size, ob_type |
+//! | 368 | 416 | 480 | type_object | size, tp_name, tp_repr, tp_flags |
+//! | 512 | 592 | 688 | bytes_object | size, ob_size, ob_sval |
+//! | 536 | 616 | 712 | unicode_object | size, state, length, asciiobject_size |
+//! | 568 | 648 | 752 | gc | size, collecting |
+//! | 584 | 760 | 888 | | end of the table |
+//!
+//! What it does not tell is taken from the built-in table of the version. Of a version that
+//! has none, those shapes are tried, newest first, and one is taken only when all that it tells
+//! fits together; the fields that no shape tells stay unknown.
 
-use super::{Chain, Field, Gil, Instruction, Layout, Owner, byte, int, word};
+use super::shape::{Shape, Told};
+use super::{Layout, v3_13, v3_14, v3_15, word};
+use crate::Target;
 use crate::error::{Error, SoftError};
-use crate::source::{Fault, Record, Source};
+use crate::source::{Fault, Source};
 
+pub(super) const V3_13: Known = Known {
+    name: "3.13",
+    shape: Shape {
+        gc: 80,
+        thread_state: 152,
+        thread_id: 192,
+        current_exception: None,
+        interpreter_frame: 224,
+        tlbc_index: None,
+        code_object: 272,
+        co_tlbc: None,
+        pyobject: 352,
+        bytes_object: 512,
+        gc_state: 568,
+        end: 584,
+    },
+    layout: v3_13::LAYOUT,
+    free_threaded: v3_13::FREE_THREADED,
+};
+
+pub(super) const V3_14: Known = Known {
+    name: "3.14",
+    shape: Shape {
+        gc: 88,
+        thread_state: 176,
+        thread_id: 216,
+        current_exception: None,
+        interpreter_frame: 248,
+        tlbc_index: Some(304),
+        code_object: 312,
+        co_tlbc: Some(392),
+        pyobject: 400,
+        bytes_object: 592,
+        gc_state: 648,
+        end: 760,
+    },
+    layout: v3_14::LAYOUT,
+    free_threaded: v3_14::FREE_THREADED,
+};
+
+pub(super) const V3_15: Known = Known {
+    name: "3.15",
+    shape: Shape {
+        gc: 88,
+        thread_state: 176,
+        thread_id: 240,
+        current_exception: Some(288),
+        interpreter_frame: 312,
+        tlbc_index: Some(368),
+        code_object: 376,
+        co_tlbc: Some(456),
+        pyobject: 464,
+        bytes_object: 688,
+        gc_state: 752,
+        end: 888,
+    },
+    layout: v3_15::LAYOUT,
+    free_threaded: v3_15::FREE_THREADED,
+};
+
+const NEWEST_FIRST: [&Known; 3] = [&V3_15, &V3_14, &V3_13];
 const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
-const MAX_STRUCT_SIZE: u64 = 1 << 20;
 
-/// Replaces the offsets of `table` by those that the target tells.
+/// A version whose table has a known shape, and what is known of its builds beside it.
+pub(super) struct Known {
+    name: &'static str,
+    pub(super) shape: Shape,
+    layout: Layout,
+    free_threaded: Layout,
+}
+
+impl Known {
+    /// Reads the table; tells whether it is one of the target's version.
+    fn read(&self, source: &mut Source<'_>, target: &Target) -> Result<(Told, bool), Fault> {
+        let last = self.shape.end.saturating_sub(8);
+        let record = source.record(target.runtime_address, &[word(0), word(last)])?;
+        let told = Told { record, shape: self.shape };
+        let version = told.value(8)?;
+        let is_meant =
+            told.value(0)? == COOKIE && version >> 16 == u64::from(target.python_version >> 16);
+        Ok((told, is_meant))
+    }
+
+    /// The built-in layout for the kind of build that the table tells of.
+    fn built_in(&self, told: &Told) -> Result<Layout, Fault> {
+        Ok(if told.is_free_threaded()? { self.free_threaded } else { self.layout })
+    }
+}
+
+/// The layout of a known version, by the offsets that the target tells.
 ///
 /// # Errors
-/// [`Error`] when the memory cannot be read, or the build has no GIL. Offsets that cannot be
-/// right are ignored as a whole: the table comes back, with a soft error.
+/// [`Error`] when the memory cannot be read. Offsets that cannot be right are ignored as a
+/// whole: the built-in ones come back, with a soft error.
 pub(super) fn refine(
     source: &mut Source<'_>,
-    runtime_address: u64,
-    python_version: u32,
-    table: Layout,
+    target: &Target,
+    known: &Known,
 ) -> Result<(Layout, Option<SoftError>), Error> {
-    let record = source.record(runtime_address, &[word(0), word(560)])?;
-    let told = Told { record };
-    let told_version = told.value(8)?;
-    if told.value(0)? != COOKIE || told_version >> 16 != u64::from(python_version >> 16) {
-        let message = "the cookie or the version of _Py_DebugOffsets is wrong".to_owned();
-        return Ok((table, Some(ignored(runtime_address, &message))));
+    let ignored = |layout, why: &str| {
+        let message = format!("{why}; the built-in offsets of {} were used", known.name);
+        Ok((layout, Some(assumed(target, message))))
+    };
+    let (told, is_meant) = known.read(source, target)?;
+    if !is_meant {
+        return ignored(known.layout, "the cookie or the version of _Py_DebugOffsets is wrong");
     }
-    if told.value(16)? != 0 {
-        return Err(Error::UnsupportedBuild { what: "it is free-threaded (PEP 703)" });
-    }
-    match told.layout(table) {
+    let built_in = known.built_in(&told)?;
+    match told.layout(built_in) {
         Ok(layout) => Ok((layout, None)),
-        Err(fault) => Ok((table, Some(ignored(runtime_address, &fault.to_string())))),
+        Err(fault) => ignored(built_in, &fault.to_string()),
     }
 }
 
-fn ignored(runtime_address: u64, message: &str) -> SoftError {
-    SoftError {
-        code: "python_layout_assumed",
-        where_: format!("_PyRuntime at {runtime_address:#x}"),
-        message: format!("{message}; the built-in offsets of 3.13 were used"),
+/// The layout of a version without a built-in table, when its offsets have a known shape.
+///
+/// # Errors
+/// [`Error`] when the memory cannot be read, or no shape fits.
+pub(super) fn assume(
+    source: &mut Source<'_>,
+    target: &Target,
+) -> Result<(Layout, Option<SoftError>), Error> {
+    let unsupported = Error::UnsupportedVersion { version: target.python_version };
+    let head = source.record(target.runtime_address, &[word(0)]).map_err(Error::from)?;
+    if head.get(word(0))? != COOKIE {
+        return Err(unsupported);
     }
+    for known in NEWEST_FIRST {
+        // A longer table than the target's may end in memory that is not there.
+        let Ok((told, true)) = known.read(source, target) else { continue };
+        let Ok(layout) = told.layout(known.built_in(&told)?.without_what_no_table_tells()) else {
+            continue;
+        };
+        let message = format!(
+            "no layout is known for this version; its _Py_DebugOffsets has the shape of {}",
+            known.name
+        );
+        return Ok((layout, Some(assumed(target, message))));
+    }
+    Err(unsupported)
 }
 
-struct Told {
-    record: Record,
+fn assumed(target: &Target, message: String) -> SoftError {
+    let where_ = format!("_PyRuntime at {:#x}", target.runtime_address);
+    SoftError { code: "python_layout_assumed", where_, message }
 }
 
-impl Told {
-    fn value(&self, offset: u64) -> Result<u64, Fault> {
-        self.record.get(word(offset))
-    }
-
-    /// A field told at `member`, of the structure whose size is told at `size`.
-    fn field(&self, size: u64, member: u64, make: fn(u64) -> Field) -> Result<Field, Fault> {
-        let size = self.value(size)?;
-        let offset = self.value(member)?;
-        let field = make(offset);
-        let is_inside = offset.checked_add(field.width).is_some_and(|end| end <= size);
-        if size <= MAX_STRUCT_SIZE && is_inside {
-            return Ok(field);
-        }
-        Err(Fault::Implausible {
-            what: "an offset of _Py_DebugOffsets",
-            address: self.record.base().saturating_add(member),
-            found: offset,
-            expected: "a field inside its structure of at most 1 MiB",
-        })
-    }
-
-    fn layout(&self, table: Layout) -> Result<Layout, Fault> {
-        let mut layout = table;
-        layout.runtime.finalizing = self.field(24, 32, word)?;
-        layout.runtime.interpreters_head = self.field(24, 40, word)?;
-        layout.interpreter.id = self.field(48, 56, word)?;
-        layout.interpreter.next = self.field(48, 64, word)?;
-        layout.interpreter.threads_head = self.field(48, 72, word)?;
-        layout.gil = self.gil()?;
-        layout.thread.next = self.field(152, 168, word)?;
-        layout.thread.interp = self.field(152, 176, word)?;
-        layout.chain = Chain::ShimFrames { current_frame: self.field(152, 184, word)? };
-        layout.thread.thread_id = self.field(152, 192, word)?;
-        layout.thread.native_thread_id = Some(self.field(152, 200, word)?);
-        layout.frame.previous = self.field(224, 232, word)?;
-        layout.frame.code = self.field(224, 240, word)?;
-        layout.frame.instruction = Instruction::Address(self.field(224, 248, word)?);
-        layout.frame.owner = Owner::Enum(self.field(224, 264, byte)?);
-        self.objects(&mut layout)?;
-        Ok(layout)
-    }
-
-    fn objects(&self, layout: &mut Layout) -> Result<(), Fault> {
-        layout.code.file = self.field(272, 280, word)?;
-        layout.code.name = self.field(272, 288, word)?;
-        layout.code.qualname = Some(self.field(272, 296, word)?);
-        layout.code.line_table = self.field(272, 304, word)?;
-        layout.code.first_line = self.field(272, 312, int)?;
-        layout.code.bytecode = Some(self.field(272, 344, byte)?.offset);
-        layout.object_type = self.field(352, 360, word)?;
-        layout.type_name = self.field(368, 376, word)?;
-        layout.type_flags = self.field(368, 392, word)?;
-        layout.var_size = self.field(512, 520, word)?;
-        layout.bytes_data = self.field(512, 528, byte)?.offset;
-        layout.unicode.state = self.field(536, 544, int)?;
-        layout.unicode.length = self.field(536, 552, word)?;
-        // `size` is that of the largest form, so it bounds the smaller ones.
-        let ascii_size = self.field(536, 560, byte)?.offset;
-        layout.unicode.ascii_data = ascii_size;
-        // PyCompactUnicodeObject adds utf8_length and utf8.
-        layout.unicode.compact_data = ascii_size.saturating_add(16);
-        Ok(())
-    }
-
-    /// The GIL's offsets are told from the interpreter; its structure may be another
-    /// interpreter's, so they are needed from the structure.
-    fn gil(&self) -> Result<Gil, Fault> {
-        let own_gil = self.field(48, 120, word)?.offset;
-        let inside = |field: Field| Field { offset: field.offset.saturating_sub(own_gil), ..field };
-        Ok(Gil::Interpreter {
-            gil: self.field(48, 112, word)?,
-            last_holder: inside(self.field(48, 144, word)?),
-            locked: inside(self.field(48, 136, int)?),
-        })
+impl Layout {
+    /// The fields that only a built-in table knows are not known of another version.
+    fn without_what_no_table_tells(mut self) -> Self {
+        self.interpreter.finalizing = None;
+        self.thread.exception = None;
+        self.code.first_traceable = None;
+        self
     }
 }

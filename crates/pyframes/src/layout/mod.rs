@@ -1,24 +1,40 @@
 //! Where the fields of CPython's structures lie, by version: one module per minor version.
 //!
 //! Offsets are in bytes from the start of the structure, on little-endian targets whose
-//! pointers and `long` have 64 bits (Linux, macOS), and hold for release builds with a GIL.
-//! CPython promises nothing for internal structures. They settle with the release candidates,
-//! so earlier pre-releases are refused; a field that a patch version moved is caught by the
-//! reader's checks (back pointers, type names, bounds) and becomes an error, not garbage.
+//! pointers and `long` have 64 bits (Linux, macOS). None of them differs between release and
+//! debug builds (`Py_DEBUG`), nor by how the compiler optimised; builds without a GIL have
+//! tables of their own. CPython promises nothing for internal structures. They settle with the
+//! release candidates; a field that a patch version moved is told by the target itself (3.13
+//! and later, `debug_offsets`) or caught by the reader's checks (back pointers, type names,
+//! bounds) and becomes an error, not garbage.
 //!
 //! The tables were taken from the DWARF of x86-64 builds (`ptype /o` in GDB), of the patch
-//! version that each module names. `dwarf_tests` compares them again with every interpreter
-//! of the machine that carries debug information.
+//! version that each module names, those of 3.14 and 3.15 without a GIL from their headers.
+//! `dwarf_tests` compares them again with every interpreter of the machine that carries debug
+//! information, `header_tests` with headers.
 
+#[cfg(test)]
+mod claims;
 mod debug_offsets;
 #[cfg(test)]
 mod dwarf_tests;
+mod free_threaded;
+#[cfg(test)]
+mod header_tests;
+mod shape;
 mod v3_10;
 mod v3_11;
 mod v3_12;
 mod v3_13;
+mod v3_14;
+mod v3_15;
+mod v3_9;
+pub(crate) mod values;
 
+use self::free_threaded::free_threaded;
+use crate::Target;
 use crate::error::{Error, SoftError};
+use crate::lines::LineTableFormat;
 use crate::source::Source;
 
 /// One field: where it lies and how wide it is.
@@ -46,6 +62,8 @@ const fn byte(offset: u64) -> Field {
 /// All that the reader knows of one version.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
+    /// Built without a GIL (PEP 703).
+    pub is_free_threaded: bool,
     pub runtime: RuntimeFields,
     pub interpreter: InterpreterFields,
     pub gil: Gil,
@@ -74,15 +92,25 @@ pub(crate) struct InterpreterFields {
     pub next: Field,
     pub id: Field,
     pub threads_head: Field,
+    /// The dict of the module `sys`.
+    pub sysdict: Field,
+    /// `gc.collecting`, an `int`: not 0 while the collector runs.
+    pub collecting: Field,
+    /// Not 0 once the interpreter is being taken down: `finalizing`, an `int`, until 3.11;
+    /// `_finalizing`, the thread state that does it, from 3.12. `None` = not known.
+    pub finalizing: Option<Field>,
 }
 
-/// Where the holder of the GIL is written.
+/// Where the GIL lies, and who holds it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Gil {
-    /// `_PyRuntimeState.gilstate.tstate_current` (until 3.11).
-    Runtime { tstate_current: Field },
-    /// `PyInterpreterState.ceval.gil` → `struct _gil_runtime_state` (3.12 and later).
-    Interpreter { gil: Field, last_holder: Field, locked: Field },
+    /// One for all interpreters (until 3.11): `_PyRuntimeState.ceval.gil` at `gil`, its holder
+    /// in `_PyRuntimeState.gilstate.tstate_current`.
+    Runtime { tstate_current: Field, gil: u64 },
+    /// `PyInterpreterState.ceval.gil` → `struct _gil_runtime_state` (3.12 and later). Builds
+    /// without a GIL have one all the same, for as long as `enabled` is not 0: an extension
+    /// that is not ready for threads enables it.
+    Interpreter { gil: Field, last_holder: Field, locked: Field, enabled: Option<Field> },
 }
 
 /// `PyThreadState`.
@@ -92,7 +120,8 @@ pub(crate) struct ThreadFields {
     pub interp: Field,
     pub thread_id: Field,
     pub native_thread_id: Option<Field>,
-    pub exception: Field,
+    /// The exception being raised, or its type; `None` = not known where.
+    pub exception: Option<Field>,
     /// `exception` is the exception itself (3.12 and later), not its type.
     pub is_exception_instance: bool,
 }
@@ -100,6 +129,9 @@ pub(crate) struct ThreadFields {
 /// How frames hang on a thread state, and what marks their native activations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Chain {
+    /// 3.9: frame objects from `tstate->frame`, and nothing on the C stack. `use_tracing`, 0 or
+    /// 1, stands where 3.10 has `cframe`, and is the mark by which they are told apart.
+    UnanchoredFrameObjects { frame: Field, use_tracing: Field },
     /// 3.10: frame objects from `tstate->frame`; one `CFrame` on the C stack per frame.
     FrameObjects { frame: Field, cframe: Field, root_cframe: u64, cframe_previous: Field },
     /// 3.11: one `_PyCFrame` on the C stack per native activation, each with the newest of
@@ -118,20 +150,28 @@ pub(crate) enum Chain {
     ShimFrames { current_frame: Field },
 }
 
-/// `_PyInterpreterFrame` (3.10: `PyFrameObject`).
+/// `_PyInterpreterFrame` (3.9, 3.10: `PyFrameObject`).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FrameFields {
     pub code: Field,
+    /// `code` is a `_PyStackRef` (3.14 and later): its two lowest bits are tags, and no
+    /// address when both are set (`Include/internal/pycore_stackref.h`).
+    pub is_code_tagged: bool,
     pub previous: Field,
     pub instruction: Instruction,
+    /// `tlbc_index`: which copy of the bytecode it runs, an `int` (3.14 and later, without a
+    /// GIL).
+    pub bytecode_index: Option<Field>,
     pub owner: Owner,
 }
 
 /// How a frame tells its current instruction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Instruction {
+    /// Offset of a byte in the bytecode, -1 = not started (3.9 `f_lasti`).
+    ByteIndex(Field),
     /// Index of a code unit of two bytes, -1 = not started (3.10 `f_lasti`).
-    Index(Field),
+    UnitIndex(Field),
     /// Address of a code unit (`prev_instr`, `instr_ptr`).
     Address(Field),
 }
@@ -151,13 +191,17 @@ pub(crate) struct CodeFields {
     pub file: Field,
     pub name: Field,
     pub qualname: Option<Field>,
+    /// `co_linetable` (3.9: `co_lnotab`).
     pub line_table: Field,
+    pub line_table_format: LineTableFormat,
     pub first_line: Field,
     /// `_co_firsttraceable`: index of the first code unit that a frame must have reached to
     /// count as complete (3.11 and later).
     pub first_traceable: Option<Field>,
     /// Offset of the bytecode inside the code object (3.11 and later).
     pub bytecode: Option<u64>,
+    /// `co_tlbc`: the copies of the bytecode that threads run (3.14 and later, without a GIL).
+    pub thread_bytecodes: Option<Field>,
 }
 
 /// `PyASCIIObject` and `PyCompactUnicodeObject`.
@@ -174,22 +218,32 @@ pub(crate) struct UnicodeFields {
 
 /// The layout of `python_version`, refined by what the target tells of itself.
 ///
-/// A soft error comes with it when the target's own offsets had to be ignored.
+/// A soft error comes with it when the target's own offsets had to be ignored, or when they are
+/// all that is known of its version.
+///
+/// # Errors
+/// [`Error::UnsupportedVersion`] for a version older than 3.9, a pre-release of 3.9 to 3.12,
+/// and any other without a table here whose own offsets do not look like one;
+/// [`Error::Memory`] when the runtime cannot be read.
 pub(crate) fn choose(
     source: &mut Source<'_>,
     runtime_address: u64,
     python_version: u32,
 ) -> Result<(Layout, Option<SoftError>), Error> {
     const RELEASE_CANDIDATE: u32 = 0xC;
-    let unsupported = Error::UnsupportedVersion { version: python_version };
-    if (python_version >> 4) & 0xf < RELEASE_CANDIDATE {
-        return Err(unsupported);
-    }
-    match python_version >> 16 {
-        0x030A => Ok((v3_10::LAYOUT, None)),
-        0x030B => Ok((v3_11::LAYOUT, None)),
-        0x030C => Ok((v3_12::LAYOUT, None)),
-        0x030D => debug_offsets::refine(source, runtime_address, python_version, v3_13::LAYOUT),
-        _ => Err(unsupported),
+    const FIRST_WITH_OFFSETS: u32 = 0x030D;
+    let target = Target { runtime_address, python_version };
+    let minor = python_version >> 16;
+    let has_settled = (python_version >> 4) & 0xf >= RELEASE_CANDIDATE;
+    match minor {
+        0x0309 if has_settled => Ok((v3_9::LAYOUT, None)),
+        0x030A if has_settled => Ok((v3_10::LAYOUT, None)),
+        0x030B if has_settled => Ok((v3_11::LAYOUT, None)),
+        0x030C if has_settled => Ok((v3_12::LAYOUT, None)),
+        0x030D if has_settled => debug_offsets::refine(source, &target, &debug_offsets::V3_13),
+        0x030E if has_settled => debug_offsets::refine(source, &target, &debug_offsets::V3_14),
+        0x030F if has_settled => debug_offsets::refine(source, &target, &debug_offsets::V3_15),
+        FIRST_WITH_OFFSETS..0x0400 => debug_offsets::assume(source, &target),
+        _ => Err(Error::UnsupportedVersion { version: python_version }),
     }
 }

@@ -8,17 +8,26 @@ use super::{
     Chain, CodeFields, FrameFields, Gil, Instruction, InterpreterFields, Layout, Owner,
     RuntimeFields, ThreadFields, UnicodeFields, int, word,
 };
+use crate::lines::LineTableFormat;
 
 pub(super) const LAYOUT: Layout = Layout {
+    is_free_threaded: false,
     runtime: RuntimeFields { interpreters_head: word(32), finalizing: word(16) },
-    interpreter: InterpreterFields { next: word(0), id: word(24), threads_head: word(8) },
-    gil: Gil::Runtime { tstate_current: word(568) },
+    interpreter: InterpreterFields {
+        next: word(0),
+        id: word(24),
+        threads_head: word(8),
+        sysdict: word(872),
+        collecting: int(816),
+        finalizing: Some(int(56)),
+    },
+    gil: Gil::Runtime { tstate_current: word(568), gil: 352 },
     thread: ThreadFields {
         next: word(8),
         interp: word(16),
         thread_id: word(176),
         native_thread_id: None,
-        exception: word(88),
+        exception: Some(word(88)),
         is_exception_instance: false,
     },
     chain: Chain::FrameObjects {
@@ -29,8 +38,10 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     frame: FrameFields {
         code: word(32),
+        is_code_tagged: false,
         previous: word(24),
-        instruction: Instruction::Index(int(96)),
+        instruction: Instruction::UnitIndex(int(96)),
+        bytecode_index: None,
         owner: Owner::GeneratorPointer(word(88)),
     },
     code: CodeFields {
@@ -38,9 +49,11 @@ pub(super) const LAYOUT: Layout = Layout {
         name: word(112),
         qualname: None,
         line_table: word(120),
+        line_table_format: LineTableFormat::V3_10,
         first_line: int(40),
         first_traceable: None,
         bytecode: None,
+        thread_bytecodes: None,
     },
     object_type: word(8),
     var_size: word(16),

@@ -9,17 +9,26 @@ use super::{
     Chain, CodeFields, FrameFields, Gil, Instruction, InterpreterFields, Layout, Owner,
     RuntimeFields, ThreadFields, UnicodeFields, byte, int, word,
 };
+use crate::lines::LineTableFormat;
 
 pub(super) const LAYOUT: Layout = Layout {
+    is_free_threaded: false,
     runtime: RuntimeFields { interpreters_head: word(40), finalizing: word(24) },
-    interpreter: InterpreterFields { next: word(0), id: word(48), threads_head: word(16) },
-    gil: Gil::Runtime { tstate_current: word(576) },
+    interpreter: InterpreterFields {
+        next: word(0),
+        id: word(48),
+        threads_head: word(16),
+        sysdict: word(904),
+        collecting: int(848),
+        finalizing: Some(int(84)),
+    },
+    gil: Gil::Runtime { tstate_current: word(576), gil: 360 },
     thread: ThreadFields {
         next: word(8),
         interp: word(16),
         thread_id: word(152),
         native_thread_id: Some(word(160)),
-        exception: word(96),
+        exception: Some(word(96)),
         is_exception_instance: false,
     },
     chain: Chain::EntryFrames {
@@ -31,8 +40,10 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     frame: FrameFields {
         code: word(32),
+        is_code_tagged: false,
         previous: word(48),
         instruction: Instruction::Address(word(56)),
+        bytecode_index: None,
         owner: Owner::Enum(byte(69)),
     },
     code: CodeFields {
@@ -40,9 +51,11 @@ pub(super) const LAYOUT: Layout = Layout {
         name: word(120),
         qualname: Some(word(128)),
         line_table: word(136),
+        line_table_format: LineTableFormat::V3_11,
         first_line: int(72),
         first_traceable: Some(int(168)),
         bytecode: Some(184),
+        thread_bytecodes: None,
     },
     object_type: word(8),
     var_size: word(16),

@@ -2,6 +2,7 @@
 
 mod v3_10;
 mod v3_11;
+mod v3_9;
 
 /// Where in the source an instruction comes from. A part that the table does not tell is
 /// `None`.
@@ -20,6 +21,8 @@ pub struct Location {
 /// The form of a line table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineTableFormat {
+    /// CPython 3.9: pairs of deltas (`co_lnotab`).
+    V3_9,
     /// CPython 3.10: pairs of deltas (PEP 626).
     V3_10,
     /// CPython 3.11 and later: the location table (PEP 657).
@@ -29,7 +32,8 @@ pub enum LineTableFormat {
 /// The location of the instruction at byte offset `lasti`.
 ///
 /// `first_line` is `co_firstlineno`; a frame that has not started (`lasti` < 0) is there.
-/// `None` when the table ends before the instruction, or is malformed up to there.
+/// `None` when the table ends before the instruction, or is malformed up to there; a table of
+/// 3.9 covers every instruction.
 #[must_use]
 pub fn locate(
     format: LineTableFormat,
@@ -41,6 +45,7 @@ pub fn locate(
         return Some(Location { line: line_number(first_line.into()), ..Location::default() });
     };
     match format {
+        LineTableFormat::V3_9 => Some(v3_9::locate(first_line, table, offset)),
         LineTableFormat::V3_10 => v3_10::locate(first_line, table, offset),
         LineTableFormat::V3_11 => v3_11::locate(first_line, table, offset),
     }

@@ -1,3 +1,6 @@
+//! CPython 3.9: frame objects linked by `f_back`. Each `_PyEval_EvalFrameDefault` runs one, but
+//! nothing ties it to the C stack.
+//!
 //! CPython 3.10: frame objects linked by `f_back`, and as many `CFrame` objects on the C
 //! stack: each `_PyEval_EvalFrameDefault` runs one frame.
 //!
@@ -19,10 +22,32 @@ pub(super) struct Links {
 
 impl Walk<'_, '_> {
     pub(super) fn frame_objects(&mut self, newest: u64, links: &Links) -> Result<(), Fault> {
+        // 3.9 has a flag there, and 4 bytes that mean nothing.
+        let (found, flag) = (links.cframe, links.cframe & u64::from(u32::MAX));
+        if flag <= 1 {
+            let (what, expected) = ("cframe of a thread", "an address, as in 3.10");
+            return Err(Fault::Implausible { what, address: newest, found, expected });
+        }
         let walked = self.frame_chain(newest);
         match self.anchors(links) {
             Ok(anchors) => self.set_anchors(&anchors, walked.is_ok()),
             Err(fault) => self.note_anchor_unknown(format!("the chain of CFrame ends: {fault}")),
+        }
+        walked
+    }
+
+    pub(super) fn unanchored_frame_objects(
+        &mut self,
+        newest: u64,
+        use_tracing: u64,
+    ) -> Result<(), Fault> {
+        if use_tracing > 1 {
+            let (what, expected) = ("use_tracing of a thread", "0 or 1, as in 3.9");
+            return Err(Fault::Implausible { what, address: newest, found: use_tracing, expected });
+        }
+        let walked = self.frame_chain(newest);
+        for frame in &mut self.walked.frames {
+            frame.is_entry = true;
         }
         walked
     }

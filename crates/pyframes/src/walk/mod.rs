@@ -31,6 +31,7 @@ pub(crate) struct Walked {
 /// The fields of a thread state that its walk starts from.
 pub(crate) fn root_fields(chain: &Chain) -> [Field; 2] {
     match chain {
+        Chain::UnanchoredFrameObjects { frame, use_tracing } => [*frame, *use_tracing],
         Chain::FrameObjects { frame, cframe, .. } => [*frame, *cframe],
         Chain::EntryFrames { cframe, .. } | Chain::ShimFramesBehindCFrame { cframe, .. } => {
             [*cframe, *cframe]
@@ -68,6 +69,10 @@ struct Walk<'r, 'm> {
 impl Walk<'_, '_> {
     fn start(&mut self, thread: &Record, chain: &Chain) -> Result<(), Fault> {
         match *chain {
+            Chain::UnanchoredFrameObjects { frame, use_tracing } => {
+                let flag = thread.get(use_tracing)?;
+                self.unanchored_frame_objects(thread.get(frame)?, flag)
+            }
             Chain::FrameObjects { frame, cframe, root_cframe, cframe_previous } => {
                 let root = thread.base().saturating_add(root_cframe);
                 let (frame, cframe) = (thread.get(frame)?, thread.get(cframe)?);

@@ -1,5 +1,8 @@
 //! CPython 3.12 and later: a shim frame on the C stack is the `previous` of the oldest frame
 //! of each native activation. Shims are no frames of the program; their address is the anchor.
+//!
+//! From 3.15 on the last frame of the chain is a shim in the thread state, behind the oldest one
+//! on the stack (`_PyThreadStateImpl.base_frame`): it runs no frame, so it is nobody's anchor.
 
 use lastwords_format::streams::python::FrameOwner;
 

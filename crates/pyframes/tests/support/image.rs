@@ -1,5 +1,6 @@
 //! Builds the memory of a CPython 3.11 process by hand, from the headers of 3.11.7; knows
 //! nothing of the reader's tables.
+#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,9 @@ const STR_TYPE: u64 = TYPES;
 const BYTES_TYPE: u64 = TYPES + 0x400;
 const CODE_TYPE: u64 = TYPES + 0x800;
 pub const EXCEPTION_TYPE: u64 = TYPES + 0xC00;
+const DICT_TYPE: u64 = TYPES + 0x1000;
+/// `PyInterpreterState.sysdict`.
+const SYSDICT: u64 = INTERPRETER + 904;
 
 /// `_PyCFrame` objects stand here.
 pub const STACK: u64 = 0x7000_0000;
@@ -27,18 +31,23 @@ pub struct Image {
 }
 
 impl Image {
+    pub fn empty() -> Self {
+        Self { ranges: BTreeMap::new(), heap: 0x100_0000 }
+    }
+
     /// A runtime with one interpreter and one thread without frames.
     pub fn new() -> Self {
-        let mut image = Self { ranges: BTreeMap::new(), heap: 0x100_0000 };
+        let mut image = Self::empty();
         image.map(RUNTIME, 0x400);
         image.put(RUNTIME + 40, INTERPRETER).put(RUNTIME + 576, THREAD);
-        image.map(INTERPRETER, 0x100);
+        image.map(INTERPRETER, 912);
         image.put(INTERPRETER + 16, THREAD);
         for (address, name) in [
             (STR_TYPE, "str"),
             (BYTES_TYPE, "bytes"),
             (CODE_TYPE, "code"),
             (EXCEPTION_TYPE, "package.Oops"),
+            (DICT_TYPE, "dict"),
         ] {
             image.map(address, 0x198);
             let name = image.object(&[name.as_bytes(), &[0]].concat());
@@ -46,7 +55,25 @@ impl Image {
         }
         image.put(EXCEPTION_TYPE + 168, 1 << 30);
         image.thread(THREAD);
+        image.set_abi_flags("");
         image
+    }
+
+    /// The dict of `sys`, with `abiflags` behind another name of the same length.
+    pub fn set_abi_flags(&mut self, flags: &str) {
+        let entries = [("platform", "linux"), ("abiflags", flags)].map(|(key, value)| {
+            let key = self.ascii(key);
+            [key, self.ascii(value)]
+        });
+        // PyDictKeysObject: 8 indices of a byte, entries without hashes.
+        let mut keys = vec![0; 32 + 8];
+        keys[8..11].copy_from_slice(&[3, 3, 1]);
+        keys[24..32].copy_from_slice(&2_u64.to_le_bytes());
+        keys.extend(entries.concat().into_iter().flat_map(u64::to_le_bytes));
+        let keys = self.object(&keys);
+        let dict = self.object(&[0; 48]);
+        self.put(dict + 8, DICT_TYPE).put(dict + 16, 2).put(dict + 32, keys);
+        self.put(SYSDICT, dict);
     }
 
     pub fn target() -> Target {
@@ -64,6 +91,13 @@ impl Image {
     /// Writes eight bytes.
     pub fn put(&mut self, address: u64, value: u64) -> &mut Self {
         self.put_bytes(address, &value.to_le_bytes())
+    }
+
+    /// The eight bytes at `address`.
+    pub fn word(&self, address: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.read(address, &mut bytes).expect("mapped");
+        u64::from_le_bytes(bytes)
     }
 
     pub fn put_bytes(&mut self, address: u64, bytes: &[u8]) -> &mut Self {

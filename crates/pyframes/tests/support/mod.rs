@@ -9,11 +9,12 @@
     clippy::panic
 )]
 
+pub mod details;
 mod interpreters;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -35,33 +36,53 @@ pub struct Victim {
     pub target: Target,
 }
 
-impl Victim {
-    /// Runs `tests/victim.py`, waits until it sleeps, and stops it.
-    pub fn start(interpreter: &Interpreter) -> Self {
-        let truth_file = std::env::temp_dir().join(format!(
-            "lastwords-victim-{}-{:?}.json",
-            std::process::id(),
-            std::thread::current().id()
-        ));
-        let mut child = Command::new(&interpreter.executable)
-            .arg(script("victim.py"))
-            .arg(&truth_file)
+/// A victim that is on its way.
+struct Starting {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    version: u32,
+}
+
+impl Starting {
+    fn new(interpreter: &Interpreter, script_name: &str, arguments: &[&str]) -> Self {
+        Self::call(interpreter.command(), interpreter, script_name, arguments)
+    }
+
+    fn call(
+        mut command: Command,
+        interpreter: &Interpreter,
+        script_name: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let mut child = command
+            .arg(interpreter.place(&script(script_name)))
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the interpreter starts");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, output, version: interpreter.version }
+    }
+
+    /// Waits for the truth, which is one line, and until all threads sleep; then stops them.
+    fn finish(mut self) -> Victim {
         let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        stdout.read_line(&mut line).expect("the script's output is text");
-        assert_eq!(line, "ready\n", "the victim of {} failed", interpreter.executable.display());
-        let text = std::fs::read_to_string(&truth_file).expect("the truth was written");
-        std::fs::remove_file(&truth_file).expect("the truth file can be removed");
-        let truth: Value = serde_json::from_str(&text).expect("the truth is JSON");
+        self.output.read_line(&mut line).expect("the script's output is text");
+        let truth: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("the victim of {:x} failed: {line}", self.version));
         let runtime_address = truth["runtime"].as_u64().expect("an address");
-        let target = Target { runtime_address, python_version: interpreter.version };
-        let victim = Self { child, truth, target };
+        let target = Target { runtime_address, python_version: self.version };
+        let victim = Victim { child: self.child, truth, target };
         victim.wait_for_state(&["S"]);
         victim.stop();
         victim
+    }
+}
+
+impl Victim {
+    /// Runs a script of the tests, waits until it sleeps, and stops it.
+    pub fn start(interpreter: &Interpreter, script_name: &str, arguments: &[&str]) -> Self {
+        Starting::new(interpreter, script_name, arguments).finish()
     }
 
     pub fn pid(&self) -> u32 {
@@ -121,13 +142,25 @@ impl Victim {
         read_python(&self.memory(), &self.target, limits).expect("the interpreter can be read")
     }
 
-    /// Stack pointer of a thread that sleeps in a system call or is stopped.
-    pub fn stack_pointer(&self, task: u64) -> u64 {
+    /// What `/proc/PID/task/TID/syscall` says of a thread that sleeps in a system call or is
+    /// stopped: the call's number, its six arguments, stack pointer and instruction pointer.
+    fn system_call(&self, task: u64) -> Vec<String> {
         let path = format!("/proc/{}/task/{task}/syscall", self.pid());
         let text = std::fs::read_to_string(path).expect("the thread lives");
-        let mut words = text.split_whitespace().rev();
-        let pointer = words.nth(1).and_then(|word| word.strip_prefix("0x")).expect("a pointer");
-        u64::from_str_radix(pointer, 16).expect("hexadecimal")
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Stack pointer of a thread that sleeps in a system call or is stopped.
+    pub fn stack_pointer(&self, task: u64) -> u64 {
+        let words = self.system_call(task);
+        number(&words[words.len() - 2])
+    }
+
+    /// The address that a thread waits on in `futex`; `None` = it is elsewhere.
+    pub fn futex_address(&self, task: u64) -> Option<u64> {
+        let words = self.system_call(task);
+        let is_futex = words[0] == libc::SYS_futex.to_string();
+        is_futex.then(|| number(&words[1]))
     }
 
     /// The mapping that holds `address`.
@@ -141,6 +174,30 @@ impl Victim {
     }
 }
 
+impl Victim {
+    /// As `start`, with the GIL that a build without one can have (`PYTHON_GIL=1`).
+    pub fn start_with_gil(
+        interpreter: &Interpreter,
+        script_name: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let mut command = interpreter.command();
+        command.env("PYTHON_GIL", "1");
+        Starting::call(command, interpreter, script_name, arguments).finish()
+    }
+}
+
+/// Runs a script of the tests in every interpreter; stops them when they sleep.
+pub fn start_all(script_name: &str, arguments: &[&str]) -> Vec<(Interpreter, Victim)> {
+    let start = |interpreter: Interpreter| {
+        let starting = Starting::new(&interpreter, script_name, arguments);
+        (interpreter, starting)
+    };
+    // All at once: each waits for its threads most of the time.
+    let starting: Vec<_> = interpreters().into_iter().map(start).collect();
+    starting.into_iter().map(|(interpreter, victim)| (interpreter, victim.finish())).collect()
+}
+
 /// A victim of every interpreter, stopped, shared by all tests of the process.
 ///
 /// They are children of a thread that lives as long as the process, because the kernel kills
@@ -150,18 +207,17 @@ pub fn victims() -> &'static [(Interpreter, Victim)] {
     VICTIMS.get_or_init(|| {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let start = |interpreter: Interpreter| {
-                let victim = Victim::start(&interpreter);
-                (interpreter, victim)
-            };
-            let victims: Vec<_> = interpreters().into_iter().map(start).collect();
-            sender.send(victims).expect("the test waits");
+            sender.send(start_all("victim.py", &[])).expect("the test waits");
             loop {
                 std::thread::park();
             }
         });
         receiver.recv().expect("every victim started")
     })
+}
+
+fn number(word: &str) -> u64 {
+    u64::from_str_radix(word.strip_prefix("0x").expect("a number"), 16).expect("hexadecimal")
 }
 
 impl Drop for Victim {
@@ -184,6 +240,12 @@ pub fn thread_time() -> Duration {
 /// Memory of another process, through `process_vm_readv`.
 pub struct ProcessMemory {
     pid: u32,
+}
+
+impl ProcessMemory {
+    pub fn of(pid: u32) -> Self {
+        Self { pid }
+    }
 }
 
 impl Memory for ProcessMemory {

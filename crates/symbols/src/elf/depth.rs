@@ -4,7 +4,10 @@
 //! refers to, without limits. So each compilation unit is counted through once, iteratively,
 //! before an address of it is looked up; that costs about as much as finding its functions.
 
-use gimli::{AttributeValue, Dwarf, Range, Section, Unit, UnitRef, UnitType};
+use gimli::{
+    AttributeValue, DebugAddrBase, DebugLocListsBase, DebugRngListsBase, DebugStrOffsetsBase,
+    Dwarf, Range, Section, Unit, UnitHeader, UnitRef, UnitType,
+};
 
 use super::ElfError;
 use super::sections::Reader;
@@ -19,7 +22,7 @@ const MAX_LINE_REUSE: usize = 4;
 
 /// What is known of each unit, by address.
 pub(crate) struct DepthGuard<'a> {
-    units: Vec<(Unit<Reader<'a>>, Option<bool>)>,
+    units: Vec<(UnitHeader<Reader<'a>>, Option<bool>)>,
     ranges: Vec<(Range, usize)>,
     /// Units without ranges: any address may be theirs.
     rangeless: Vec<usize>,
@@ -36,14 +39,10 @@ impl<'a> DepthGuard<'a> {
                 continue;
             }
             // Units that cannot be read are left out by addr2line as well.
-            let Ok(unit) = dwarf.unit(header) else { continue };
-            let line_bytes = unit
-                .line_program
-                .as_ref()
-                .map_or(0, |lines| lines.header().raw_program_buf().len());
-            if !guard.add_unit(dwarf, unit)? {
+            let Ok(unit) = without_lines(dwarf, header) else { continue };
+            if !guard.add_unit(dwarf, header, &unit)? {
                 line_budget = line_budget
-                    .checked_sub(line_bytes)
+                    .checked_sub(line_bytes(dwarf, header))
                     .ok_or(ElfError::TooMuch("line programs of units without addresses"))?;
             }
         }
@@ -54,11 +53,12 @@ impl<'a> DepthGuard<'a> {
     fn add_unit(
         &mut self,
         dwarf: &Dwarf<Reader<'a>>,
-        unit: Unit<Reader<'a>>,
+        header: UnitHeader<Reader<'a>>,
+        unit: &Unit<Reader<'a>>,
     ) -> Result<bool, ElfError> {
         let index = self.units.len();
         let before = self.ranges.len();
-        if let Ok(mut ranges) = dwarf.unit_ranges(&unit) {
+        if let Ok(mut ranges) = dwarf.unit_ranges(unit) {
             while let Ok(Some(range)) = ranges.next() {
                 self.ranges.push((range, index));
                 if self.ranges.len() > MAX_RANGES {
@@ -70,7 +70,8 @@ impl<'a> DepthGuard<'a> {
         if !has_ranges {
             self.rangeless.push(index);
         }
-        self.units.push((unit, None));
+        // The unit itself, with the tables of its line program, is read again when it is needed.
+        self.units.push((header, None));
         Ok(has_ranges)
     }
 
@@ -83,12 +84,59 @@ impl<'a> DepthGuard<'a> {
             .filter(|(range, _)| range.begin <= address && address < range.end)
             .map(|(_, index)| *index);
         covering.chain(rangeless.iter().copied()).all(|index| match units.get_mut(index) {
-            Some((unit, verdict)) => {
-                *verdict.get_or_insert_with(|| is_unit_safe(UnitRef::new(dwarf, unit)))
-            }
+            Some((header, verdict)) => *verdict.get_or_insert_with(|| {
+                // addr2line leaves out what cannot be read.
+                let unit = dwarf.unit(*header).ok();
+                unit.is_none_or(|unit| is_unit_safe(UnitRef::new(dwarf, &unit)))
+            }),
             None => false,
         })
     }
+}
+
+/// A unit as far as its address ranges need it: names, and the tables of the line program,
+/// are what makes reading all units slow.
+fn without_lines<'a>(
+    dwarf: &Dwarf<Reader<'a>>,
+    header: UnitHeader<Reader<'a>>,
+) -> gimli::Result<Unit<Reader<'a>>> {
+    let (encoding, file_type) = (header.encoding(), dwarf.file_type);
+    let mut unit = Unit {
+        abbreviations: dwarf.abbreviations(&header)?,
+        name: None,
+        comp_dir: None,
+        low_pc: 0,
+        str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(encoding, file_type),
+        addr_base: DebugAddrBase(0),
+        loclists_base: DebugLocListsBase::default_for_encoding_and_file(encoding, file_type),
+        rnglists_base: DebugRngListsBase::default_for_encoding_and_file(encoding, file_type),
+        line_program: None,
+        dwo_id: None,
+        header,
+    };
+    let mut low_pc = None;
+    let mut entries = unit.header.entries(&unit.abbreviations);
+    entries.next_dfs()?;
+    let root = entries.current().ok_or(gimli::Error::MissingUnitDie)?;
+    for attribute in root.attrs() {
+        match attribute.value() {
+            AttributeValue::DebugAddrBase(base) => unit.addr_base = base,
+            AttributeValue::DebugRngListsBase(base) => unit.rnglists_base = base,
+            value if attribute.name() == gimli::DW_AT_low_pc => low_pc = Some(value),
+            _ => {}
+        }
+    }
+    if let Some(address) = low_pc.map(|value| dwarf.attr_address(&unit, value)).transpose()? {
+        unit.low_pc = address.unwrap_or_default();
+    }
+    Ok(unit)
+}
+
+/// Size of a unit's line program; of one that cannot be read, which nobody runs, 0.
+fn line_bytes<'a>(dwarf: &Dwarf<Reader<'a>>, header: UnitHeader<Reader<'a>>) -> usize {
+    let unit = dwarf.unit(header).ok();
+    let lines = unit.as_ref().and_then(|unit| unit.line_program.as_ref());
+    lines.map_or(0, |lines| lines.header().raw_program_buf().len())
 }
 
 /// Counts through the entries of one unit.

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use addr2line::{Context, Frame, LookupContinuation, LookupResult, SplitDwarfLoad};
-use gimli::{DwarfPackage, SectionId, UnitRef};
+use gimli::{DwarfPackage, SectionId, UnitRef, UnitType};
 use self_cell::self_cell;
 
 use super::ElfError;
 use super::depth::{DepthGuard, is_unit_safe};
 use super::image::ElfImage;
 use super::sections::{Flavour, Reader, SectionSet};
+use crate::cache::Probes;
 use crate::demangle::demangle;
 use crate::file::{Links, MappedFile};
 use crate::symbols::{SourceFrame, Symbolication};
@@ -33,19 +34,19 @@ pub(crate) struct DwarfFiles {
 }
 
 impl DwarfFiles {
-    /// Takes the sections of `image`, and of the files that belong to it. `may_open_split`:
-    /// whether `.dwo` files may be opened at the paths that the DWARF names.
+    /// Takes the sections of `image`, and of the files that belong to it. `split`: where to
+    /// note the `.dwo` files that are opened at the paths that the DWARF names; `None` opens none.
     pub(crate) fn load(
         image: &ElfImage,
         supplementary: Option<&ElfImage>,
         package: Option<&Arc<MappedFile>>,
-        may_open_split: bool,
+        split: Option<&Probes>,
     ) -> Result<Self, ElfError> {
         let main = SectionSet::load(image.file(), Flavour::Main)?;
         let load_main = |other: &ElfImage| SectionSet::load(other.file(), Flavour::Main).ok();
         let package = package.and_then(|file| SectionSet::load(file, Flavour::Split).ok());
-        let split = match package {
-            None if may_open_split => open_split_files(&main),
+        let split = match (&package, split) {
+            (None, Some(probes)) => open_split_files(&main, probes),
             _ => HashMap::new(),
         };
         Ok(Self { supplementary: supplementary.and_then(load_main), main, package, split })
@@ -94,7 +95,8 @@ impl<'a> Parsed<'a> {
         if let Some(supplementary) = &files.supplementary {
             dwarf.set_sup(load_dwarf(supplementary));
         }
-        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
+        // The guard and addr2line read every unit.
+        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::All);
         let dwarf = Arc::new(dwarf);
         let guard = DepthGuard::new(&dwarf)?;
         let package = files.package.as_ref().and_then(|package| {
@@ -203,31 +205,44 @@ fn function_start(
 }
 
 /// Opens the `.dwo` files that the skeleton units name. Files whose id differs are left out.
-fn open_split_files(main: &SectionSet) -> HashMap<u64, SectionSet> {
+fn open_split_files(main: &SectionSet, probes: &Probes) -> HashMap<u64, SectionSet> {
     let dwarf = load_dwarf(main);
     let mut found = HashMap::new();
     let mut headers = dwarf.units();
+    // What is split refers to its addresses through this section.
+    let has_addresses = !main.reader(SectionId::DebugAddr).is_empty();
     while let Ok(Some(header)) = headers.next() {
+        let may_be_skeleton = match header.version() {
+            ..5 => has_addresses,
+            _ => matches!(header.type_(), UnitType::Skeleton(_)),
+        };
+        if !may_be_skeleton {
+            continue;
+        }
         let Ok(unit) = dwarf.unit(header) else { continue };
         let Some(id) = unit.dwo_id else { continue };
         if found.len() >= MAX_SPLIT_FILES {
             break;
         }
-        if let Some(set) = open_split_file(UnitRef::new(&dwarf, &unit), id) {
+        if let Some(set) = open_split_file(UnitRef::new(&dwarf, &unit), id, probes) {
             found.insert(id.0, set);
         }
     }
     found
 }
 
-fn open_split_file(unit: UnitRef<'_, Reader<'_>>, id: gimli::DwoId) -> Option<SectionSet> {
+fn open_split_file(
+    unit: UnitRef<'_, Reader<'_>>,
+    id: gimli::DwoId,
+    probes: &Probes,
+) -> Option<SectionSet> {
     let name = unit.attr_string(unit.dwo_name().ok()??).ok()?;
     let folder = unit.comp_dir.as_ref().map(|folder| folder.to_string_lossy().into_owned());
     let path = PathBuf::from(folder.unwrap_or_default()).join(&*name.to_string_lossy());
     if !path.is_absolute() {
         return None;
     }
-    let file = MappedFile::open(&path, Links::Refuse).ok()?;
+    let file = probes.open(&path, Links::Refuse).ok()?;
     let set = SectionSet::load(&file, Flavour::Split).ok()?;
     let is_right = {
         let dwarf = load_dwarf(&set);

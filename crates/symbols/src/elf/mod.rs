@@ -76,6 +76,17 @@ impl ElfSymbols {
         self.dwarf_error.get()
     }
 
+    /// Reads what every lookup needs.
+    pub(crate) fn prepare(&self) {
+        let _ = self.dwarf.get_or_init(|| self.load_dwarf());
+        self.tables();
+    }
+
+    /// Whether the DWARF has been judged: a lookup was made.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.dwarf.get().is_some()
+    }
+
     /// Symbolicates the address `rva` bytes above the module's base.
     pub(crate) fn lookup(&self, rva: u64) -> Symbolication {
         let Some(image) = self.code.as_ref().or(self.debug.as_ref()) else {

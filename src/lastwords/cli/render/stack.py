@@ -126,14 +126,14 @@ def frame_lines(frames: Sequence[Frame], *, is_folded: bool = True) -> Iterator[
 def _without_plumbing(frames: Sequence[Frame]) -> list[Frame]:
     """What stands before a frame that is not shown stands before the next one."""
     shown: list[Frame] = []
-    omitted, is_unknown = 0, False
+    omitted, unknown = 0, None
     for frame in frames:
         omitted += frame.omitted_frames or 0
-        is_unknown = is_unknown or frame.unknown_frames
+        unknown = unknown or frame.unknown_frames
         if frame.plumbing:
             continue
-        shown.append(replace(frame, omitted_frames=omitted or None, unknown_frames=is_unknown))
-        omitted, is_unknown = 0, False
+        shown.append(replace(frame, omitted_frames=omitted or None, unknown_frames=unknown))
+        omitted, unknown = 0, None
     return shown
 
 
@@ -186,7 +186,7 @@ def _lines_of(frame: Frame) -> Iterator[_Line]:
     if frame.omitted_frames:
         yield _remark(f"… {frame.omitted_frames} frames left out: --max-frames")
     if frame.unknown_frames:
-        yield _remark("… native frames that could not be walked")
+        yield _remark(f"… {frame.unknown_frames.words()}")
     for inline in frame.inlines or ():
         yield _inline_line(frame, inline)
     yield _frame_line(frame)

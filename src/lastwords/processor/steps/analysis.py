@@ -56,7 +56,8 @@ def _command(work: Work) -> list[str]:
     settings = work.settings
     symbols = [item for path in settings.symbols for item in ("--symbols", path)]
     local = [] if settings.is_local_allowed else ["--no-local-modules"]
-    return [*settings.analyze_command, "--json", *local, *symbols]
+    cache = ["--cache-dir", settings.symbol_cache] if settings.symbol_cache else ["--no-cache"]
+    return [*settings.analyze_command, "--json", *local, *cache, *symbols]
 
 
 def _failed(child: ChildResult, path: str) -> StepResult:

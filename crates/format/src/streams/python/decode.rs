@@ -15,6 +15,11 @@ fn is_set(flags: u32, position: u32) -> bool {
     (flags >> position) & 1 == 1
 }
 
+/// An address; 0 stands for none.
+fn address(reader: &mut Reader<'_>) -> Result<Option<u64>, DecodeError> {
+    Ok(Some(reader.u64("gil_address")?).filter(|address| *address != 0))
+}
+
 impl PythonStream {
     /// Decodes a stream.
     ///
@@ -61,11 +66,12 @@ impl Header {
         let strings = count(reader, "string_count", MAX_STRINGS, 4)?;
         let runtime_address = reader.u64("runtime_address")?;
         let gil_holder = Some(reader.u64("gil_holder")?).filter(|holder| *holder != 0);
-        reader.u64("reserved")?;
+        let gil_address = address(reader)?;
         let stream = PythonStream {
             python_version,
             runtime_address,
             gil_holder,
+            gil_address,
             is_free_threaded: is_set(flags, 0),
             is_debug_build: is_set(flags, 1),
             is_finalizing: is_set(flags, 2),
@@ -177,10 +183,12 @@ impl RawThread {
         let frame_count = reader.u32("frame_count")?;
         let exception_type = reader.u32("exception_type")?;
         let flags = reader.u32("flags")?;
-        reader.u64("reserved")?;
+        thread.gil_address = address(reader)?;
         thread.holds_gil = is_set(flags, 0);
         thread.is_cut = is_set(flags, 1);
         thread.is_broken = is_set(flags, 2);
+        thread.is_collecting = is_set(flags, 3);
+        thread.is_interpreter_finalizing = is_set(flags, 4);
         Ok(Self { thread, offset, first_frame, frame_count, exception_type })
     }
 

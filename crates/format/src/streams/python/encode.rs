@@ -51,7 +51,8 @@ impl PythonStream {
         out.u32(MAGIC).u16(VERSION).u16(self.flags());
         out.u32(self.python_version).u32(count_of(self.threads.len()));
         out.u32(frame_count).u32(count_of(strings.strings.len()));
-        out.u64(self.runtime_address).u64(self.gil_holder.unwrap_or(0)).u64(0);
+        out.u64(self.runtime_address).u64(self.gil_holder.unwrap_or(0));
+        out.u64(self.gil_address.unwrap_or(0));
         out.raw(&threads.into_bytes()).raw(&frames.into_bytes());
         for text in strings.strings {
             out.u32(count_of(text.len())).raw(text.as_bytes());
@@ -72,7 +73,15 @@ impl PythonThread {
         out.u64(self.tstate).u64(self.interpreter_id).u64(self.thread_id);
         out.u64(self.native_thread_id.unwrap_or(0));
         out.u32(first_frame).u32(count_of(self.frames.len())).u32(exception_type);
-        out.u32(bit(self.holds_gil, 0) | bit(self.is_cut, 1) | bit(self.is_broken, 2)).u64(0);
+        out.u32(self.flags()).u64(self.gil_address.unwrap_or(0));
+    }
+
+    fn flags(&self) -> u32 {
+        bit(self.holds_gil, 0)
+            | bit(self.is_cut, 1)
+            | bit(self.is_broken, 2)
+            | bit(self.is_collecting, 3)
+            | bit(self.is_interpreter_finalizing, 4)
     }
 }
 

@@ -4,8 +4,8 @@
 //! ended by a zero (glibc, `include/stdlib.h`).
 
 use lastwords_pyframes::Memory;
+use lastwords_pyframes::find::symbol_address;
 
-use super::elf_symbols;
 use super::maps::Mapping;
 use super::memory::read_available;
 
@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 4096;
 pub(crate) fn find(mappings: &[Mapping], memory: &dyn Memory) -> Option<u64> {
     let is_libc = |m: &&Mapping| m.offset == 0 && m.path.rsplit('/').next() == Some("libc.so.6");
     let libc = mappings.iter().find(is_libc)?;
-    elf_symbols::find(memory, libc.region.start, "__abort_msg")
+    symbol_address(memory, libc.region.start, "__abort_msg")
 }
 
 /// Reads the text through the pointer at `address`; `None` when there is none.

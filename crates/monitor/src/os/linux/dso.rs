@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use lastwords_format::Reader;
 use lastwords_format::streams::linux_dso_debug::{DsoDebug, LinkMapEntry};
 use lastwords_pyframes::Memory;
+use lastwords_pyframes::find::Image;
 
-use super::elf::Image;
 use super::memory::read_available;
 
 const DT_DEBUG: u64 = 21;

@@ -34,6 +34,20 @@ impl Mapping {
         self.path.starts_with("[vvar") || self.path == "[vsyscall]"
     }
 
+    /// The same for the search for the interpreter.
+    pub(crate) fn to_find(&self) -> lastwords_pyframes::find::Mapping {
+        lastwords_pyframes::find::Mapping {
+            start: self.region.start,
+            end: self.end(),
+            offset: self.offset,
+            path: self.path.clone(),
+            is_readable: self.region.is_readable,
+            is_writable: self.region.is_writable,
+            is_executable: self.region.is_executable,
+            is_file: self.file.1 != 0,
+        }
+    }
+
     pub(crate) fn contains(&self, address: u64) -> bool {
         address >= self.region.start && address < self.end()
     }

@@ -8,11 +8,11 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use lastwords_capture::protocol::{ANSWER_SIZE, Answer, READ_HEADER_SIZE, READ_MAX};
+pub(crate) use lastwords_pyframes::read_available;
 use lastwords_pyframes::{Memory, MemoryError};
 
 use super::sys;
 
-const PAGE: u64 = 4096;
 /// From here on a read is large.
 const LARGE: usize = 64 * 1024;
 
@@ -116,29 +116,6 @@ impl Memory for ProcessMemory {
         self.try_read(address, buffer)
             .map_err(|error| MemoryError::new(address, length, error.to_string()))
     }
-}
-
-/// Reads up to `length` bytes from `address`, as far as they can be read: at once, or page by
-/// page where that fails.
-#[must_use]
-pub(crate) fn read_available(memory: &dyn Memory, address: u64, length: u64) -> Vec<u8> {
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    if memory.read(address, &mut bytes).is_ok() {
-        return bytes;
-    }
-    let mut filled = 0_usize;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let at = address.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
-        let to_boundary = PAGE.saturating_sub(at % PAGE);
-        let piece = rest.len().min(usize::try_from(to_boundary).unwrap_or(0));
-        let Some(piece) = rest.get_mut(..piece) else { break };
-        if memory.read(at, piece).is_err() {
-            break;
-        }
-        filled = filled.saturating_add(piece.len());
-    }
-    bytes.truncate(filled);
-    bytes
 }
 
 /// Memory sent by the crashing thread itself.

@@ -2,10 +2,10 @@
 
 mod abort_message;
 mod areas;
+mod captured;
 mod clone;
+mod core;
 mod dso;
-mod elf;
-mod elf_symbols;
 pub(crate) mod ends;
 mod extended_state;
 mod frozen;
@@ -17,10 +17,11 @@ mod modules;
 mod outside;
 mod overflow;
 mod pagemap;
+mod processes;
 mod procfs;
-mod python;
 pub(crate) mod run;
 mod signal_frame;
+mod stacks;
 mod stop;
 pub(crate) mod sys;
 mod syscall_instruction;
@@ -46,9 +47,14 @@ use lastwords_format::streams::system_info::SystemInfo;
 use lastwords_format::streams::thread_info_list::ThreadTimes;
 use lastwords_pyframes::Memory;
 
+pub use core::CoreSnapshot;
 pub(crate) use memory::read_available;
+pub use processes::find_process;
 pub(crate) use procfs::{process_name, uname};
+pub use stacks::StacksSnapshot;
+pub(crate) use sys::memory_file;
 
+use self::captured::CapturedMemory;
 use self::clone::ProcessClone;
 use self::frozen::FrozenMemory;
 use self::maps::Mapping;
@@ -96,6 +102,8 @@ pub struct LinuxSnapshot {
     private: Vec<Range<u64>>,
     pages: Option<PageMap>,
     stopped: RefCell<StoppedThreads>,
+    /// What was read before the process was let go; nothing else that may change can be read.
+    captured: Option<CapturedMemory>,
     /// Since the process was let go: what it was then.
     frozen: OnceCell<FrozenMemory>,
     can_clone: Cell<bool>,
@@ -147,9 +155,7 @@ impl LinuxSnapshot {
         crash.stack_overflow = stack_overflow(&crash, request.fs_base, tid, &mappings);
         let threads = threads(pid, &stopped, &crash, soft_errors);
         let auxv = soft_errors.keep(AuxiliaryVector::read(tid), "file_not_read", "auxv");
-        let kernels = mappings.iter().filter(|mapping| mapping.is_kernels());
-        let kernels = kernels.map(|mapping| mapping.region.start..mapping.end()).collect();
-        let private = [hints.private, procfs::private_ranges(tid), kernels].concat();
+        let private = private(tid, &mappings, hints.private);
         let snapshot = Self {
             pid,
             threads,
@@ -161,6 +167,7 @@ impl LinuxSnapshot {
             private,
             pages: PageMap::open(tid),
             stopped: RefCell::new(stopped),
+            captured: None,
             frozen: OnceCell::new(),
             can_clone: Cell::new(true),
             kernel_stacks: None,
@@ -187,6 +194,13 @@ impl LinuxSnapshot {
         let starts = self.private.iter().map(|range| range.start);
         starts.filter(|private| (start..end).contains(private)).min().unwrap_or(end)
     }
+}
+
+/// What must not be written: arguments and environment, and what is the kernel's.
+fn private(tid: i32, mappings: &[Mapping], told: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let kernels = mappings.iter().filter(|mapping| mapping.is_kernels());
+    let kernels = kernels.map(|mapping| mapping.region.start..mapping.end()).collect();
+    [told, procfs::private_ranges(tid), kernels].concat()
 }
 
 fn unsigned(id: i32) -> u32 {
@@ -270,9 +284,10 @@ impl ProcessSnapshot for LinuxSnapshot {
     }
 
     fn memory(&self) -> &dyn Memory {
-        match self.frozen.get() {
-            Some(frozen) => frozen,
-            None => &self.memory,
+        match (&self.captured, self.frozen.get()) {
+            (Some(captured), _) => captured,
+            (None, Some(frozen)) => frozen,
+            (None, None) => &self.memory,
         }
     }
 
@@ -364,6 +379,10 @@ impl ProcessSnapshot for LinuxSnapshot {
     }
 
     fn dso_debug(&self, memory: &dyn Memory, soft_errors: &mut SoftErrors) -> Option<DsoDebug> {
+        if self.captured.is_some() {
+            // The list is no part of what was read; the modules are told by the mappings.
+            return None;
+        }
         let (address, count) = self.auxv.program_headers()?;
         let debug = dso::read(memory, address, count);
         soft_errors.keep(debug, "dso_debug_not_read", "dynamic linker")

@@ -2,8 +2,8 @@
 
 use lastwords_format::streams::module_list::Module;
 use lastwords_pyframes::Memory;
+use lastwords_pyframes::find::Image;
 
-use super::elf::Image;
 use super::maps::{Mapping, without_deleted_mark};
 use crate::soft_errors::SoftErrors;
 

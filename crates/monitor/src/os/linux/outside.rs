@@ -1,10 +1,13 @@
 //! Snapshots of processes that do not know us: one that runs, one that is about to die.
 
 use lastwords_capture::protocol::{CRASH_MAGIC, CrashRequest, VERSION};
+use lastwords_pyframes::Memory;
+use lastwords_pyframes::find::{Files, ProcessFiles, find};
 
+use super::maps::Mapping;
 use super::memory::{ProcessMemory, read_available};
 use super::stop::{StoppedThreads, thread_ids};
-use super::{Hints, LinuxSnapshot, kernel_stacks, python, sys, target, x86_64};
+use super::{Hints, LinuxSnapshot, kernel_stacks, sys, target, unsigned, x86_64};
 use crate::failure::Failure;
 use crate::snapshot::{Crash, PythonTarget};
 use crate::soft_errors::SoftErrors;
@@ -73,10 +76,31 @@ impl LinuxSnapshot {
     }
 
     /// Where the interpreter stands, if this is a process of Python.
-    #[must_use]
-    pub fn find_python(&self) -> Option<PythonTarget> {
-        python::find(self.pid, &self.mappings, &self.memory, self.auxv.entry())
+    ///
+    /// There may be several, which is rare: one that runs, the first found, is chosen; of the others
+    /// a soft error tells.
+    pub fn find_python(&self, soft_errors: &mut SoftErrors) -> Option<PythonTarget> {
+        let mappings: Vec<_> = self.mappings.iter().map(Mapping::to_find).collect();
+        let files = ProcessFiles::new(unsigned(self.tid), &mappings);
+        first_python(&self.memory, &mappings, &files, soft_errors)
     }
+}
+
+/// The interpreter that runs; of further ones a soft error tells.
+pub(crate) fn first_python(
+    memory: &dyn Memory,
+    mappings: &[lastwords_pyframes::find::Mapping],
+    files: &dyn Files,
+    soft_errors: &mut SoftErrors,
+) -> Option<PythonTarget> {
+    let found = find(memory, mappings, files);
+    for other in found.iter().skip(1).filter(|other| other.is_running) {
+        let place = format!("_PyRuntime at {:#x}", other.runtime_address);
+        let message = "a further interpreter of this process; its threads are missing";
+        soft_errors.add("python_further_interpreter", place, message);
+    }
+    let first = found.first()?;
+    Some(PythonTarget { runtime_address: first.runtime_address, version: first.python_version })
 }
 
 /// What the handler would have told, had there been one.

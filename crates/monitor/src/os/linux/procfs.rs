@@ -24,6 +24,7 @@ const MOST_MAPS_BYTES: u64 = 64 * 1024 * 1024;
 const AT_PHDR: u64 = 3;
 const AT_PHNUM: u64 = 5;
 const AT_ENTRY: u64 = 9;
+const AT_SYSINFO_EHDR: u64 = 33;
 
 /// Reads a file that may be endless or vanish.
 pub(crate) fn read_bounded(path: &str) -> io::Result<Vec<u8>> {
@@ -66,6 +67,11 @@ impl AuxiliaryVector {
         read_bounded(&format!("/proc/{pid}/auxv")).map(Self)
     }
 
+    /// As it stands in a core file.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     fn get(&self, kind: u64) -> Option<u64> {
         self.0.chunks_exact(16).find_map(|pair| {
             let (tag, value) = pair.split_first_chunk::<8>()?;
@@ -77,6 +83,11 @@ impl AuxiliaryVector {
     /// The program's entry point.
     pub(crate) fn entry(&self) -> Option<u64> {
         self.get(AT_ENTRY)
+    }
+
+    /// Where the kernel's own module begins.
+    pub(crate) fn vdso(&self) -> Option<u64> {
+        self.get(AT_SYSINFO_EHDR)
     }
 
     /// Address and number of the program headers.

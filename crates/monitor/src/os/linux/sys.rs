@@ -428,3 +428,12 @@ pub(crate) fn inherited(fd: c_int) -> io::Result<OwnedFd> {
     // SAFETY: open (checked), and taken once, at the start of the process.
     Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
 }
+
+/// A file that stands in memory only.
+pub(crate) fn memory_file(name: &std::ffi::CStr) -> io::Result<std::fs::File> {
+    // SAFETY: the name is a string that ends in NUL; the call takes nothing else of ours.
+    let fd = check(c_long::from(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) }))?;
+    let fd = c_int::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
+}

@@ -1,4 +1,4 @@
-//! As much of a loaded ELF image as a module record needs, read from the process's memory.
+//! As much of a loaded ELF image as can be known from the process's memory.
 //!
 //! | offset | size | type | field (ELF64 header) |
 //! |---|---|---|---|
@@ -12,8 +12,10 @@
 //!
 //! Source: System V ABI, chapter 4 and 5; notes: `elf.h`, `NT_GNU_BUILD_ID`.
 
+use std::ops::Range;
+
+use crate::memory::Memory;
 use lastwords_format::Reader;
-use lastwords_pyframes::Memory;
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
@@ -23,6 +25,7 @@ const MOST_HEADERS: u16 = 256;
 const MOST_NOTE_BYTES: u64 = 64 * 1024;
 const NT_GNU_BUILD_ID: u32 = 3;
 const PF_X: u32 = 1;
+const PF_W: u32 = 2;
 const HASHED_BYTES: usize = 4096;
 
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +38,7 @@ struct ProgramHeader {
 
 /// A loaded image.
 #[derive(Debug)]
-pub(crate) struct Image {
+pub struct Image {
     /// Difference between addresses in the file and in memory.
     bias: u64,
     headers: Vec<ProgramHeader>,
@@ -43,7 +46,8 @@ pub(crate) struct Image {
 
 impl Image {
     /// Reads the headers at `base`; `None` when no 64-bit ELF image starts there.
-    pub(crate) fn read(memory: &dyn Memory, base: u64) -> Option<Self> {
+    #[must_use]
+    pub fn read(memory: &dyn Memory, base: u64) -> Option<Self> {
         let mut start = [0; 64];
         memory.read(base, &mut start).ok()?;
         if !start.starts_with(b"\x7fELF\x02") {
@@ -61,12 +65,8 @@ impl Image {
     }
 
     /// Reads a program header table of `count` entries at `table`.
-    pub(crate) fn from_table(
-        memory: &dyn Memory,
-        base: u64,
-        table: u64,
-        count: usize,
-    ) -> Option<Self> {
+    #[must_use]
+    pub fn from_table(memory: &dyn Memory, base: u64, table: u64, count: usize) -> Option<Self> {
         let mut bytes =
             vec![0; count.min(usize::from(MOST_HEADERS)).checked_mul(PROGRAM_HEADER_SIZE)?];
         memory.read(table, &mut bytes).ok()?;
@@ -77,12 +77,26 @@ impl Image {
         Some(Self { bias, headers })
     }
 
+    /// Where the loaded segments lie that the program may write to, in the order of the file.
+    pub fn writable_segments(&self) -> impl Iterator<Item = Range<u64>> {
+        let is_writable = |header: &&ProgramHeader| header.flags & PF_W != 0;
+        self.loads().filter(is_writable).map(|header| {
+            let start = self.loaded(header);
+            start..start.saturating_add(header.memory_size)
+        })
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &ProgramHeader> {
+        self.headers.iter().filter(|header| header.kind == PT_LOAD)
+    }
+
     fn loaded(&self, header: &ProgramHeader) -> u64 {
         self.bias.wrapping_add(header.address)
     }
 
     /// The GNU build id; `None` when there is none.
-    pub(crate) fn build_id(&self, memory: &dyn Memory) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn build_id(&self, memory: &dyn Memory) -> Option<Vec<u8>> {
         let notes = self.headers.iter().filter(|header| header.kind == PT_NOTE);
         notes
             .filter_map(|header| {
@@ -96,9 +110,9 @@ impl Image {
 
     /// What stands for a build id where there is none: 16-byte blocks of the first page of
     /// code, combined by XOR (as Breakpad's `FileID::HashElfTextSection`).
-    pub(crate) fn text_hash(&self, memory: &dyn Memory) -> Option<Vec<u8>> {
-        let is_code = |header: &&ProgramHeader| header.kind == PT_LOAD && header.flags & PF_X != 0;
-        let code = self.headers.iter().find(is_code)?;
+    #[must_use]
+    pub fn text_hash(&self, memory: &dyn Memory) -> Option<Vec<u8>> {
+        let code = self.loads().find(|header| header.flags & PF_X != 0)?;
         let size = usize::try_from(code.memory_size).ok()?.min(HASHED_BYTES);
         let mut bytes = vec![0; size];
         memory.read(self.loaded(code), &mut bytes).ok()?;
@@ -110,20 +124,23 @@ impl Image {
     }
 
     /// Bytes from the image's start to the end of its last segment in memory.
-    pub(crate) fn size(&self, base: u64) -> u64 {
-        let loads = self.headers.iter().filter(|header| header.kind == PT_LOAD);
-        let ends = loads.map(|header| self.loaded(header).saturating_add(header.memory_size));
+    #[must_use]
+    pub fn size(&self, base: u64) -> u64 {
+        let ends =
+            self.loads().map(|header| self.loaded(header).saturating_add(header.memory_size));
         let size = ends.max().unwrap_or(base).saturating_sub(base);
         size.checked_next_multiple_of(4096).unwrap_or(u64::MAX)
     }
 
-    /// Difference between addresses in the file and in memory.
-    pub(crate) fn bias(&self) -> u64 {
+    /// Difference between addresses in the file and in memory; wraps around.
+    #[must_use]
+    pub fn bias(&self) -> u64 {
         self.bias
     }
 
     /// Address and size of the dynamic section.
-    pub(crate) fn dynamic(&self) -> Option<(u64, u64)> {
+    #[must_use]
+    pub fn dynamic(&self) -> Option<(u64, u64)> {
         let header = self.headers.iter().find(|header| header.kind == PT_DYNAMIC)?;
         Some((self.loaded(header), header.memory_size))
     }
