@@ -40,9 +40,7 @@ class Built:
     """Folders in which further packages are."""
 
 
-def build(
-    interpreter: Interpreter, *, has_debug_info: bool = True, is_odd: bool = False
-) -> Built:
+def build(interpreter: Interpreter, *, has_debug_info: bool = True, is_odd: bool = False) -> Built:
     """Build all steps that this machine has the tools for; the odd ones only if asked."""
     flags = ("-g" if has_debug_info else "-g0", "-O2")
     include = f"-I{interpreter.include}"
@@ -71,7 +69,7 @@ def stripped_library(interpreter: Interpreter, option: str) -> Path:
 
 
 def compile_into_cache(
-    name: str, command: Sequence[str | Path], inputs: Sequence[Path], *, cwd: Path | None = None
+    name: str, command: Sequence[object], inputs: Sequence[Path], *, cwd: Path | None = None
 ) -> Path:
     """Run a compiler, unless it has made `name` of the same files by the same command before.
 
@@ -108,7 +106,7 @@ def _cache() -> Path:
 def _c(include: str, flags: Sequence[str]) -> Path:
     sources = [PROGRAMS / "steps.c", PROGRAMS / "leaves.S"]
     command = ["cc", *flags, "-fPIC", "-shared", "-pthread", include, *sources]
-    return compile_into_cache("oracle_steps.so", command, sources)
+    return compile_into_cache("oracle_steps.so", command, [*sources, PROGRAMS / "stops.h"])
 
 
 def _odd(include: str, flags: Sequence[str]) -> Path:
@@ -116,9 +114,8 @@ def _odd(include: str, flags: Sequence[str]) -> Path:
     debug_frame = _object("debugframe", ["-g", "-O2"])
     sources = [PROGRAMS / "odd.c", PROGRAMS / "odd.S", bare, debug_frame]
     options = ["-fPIC", "-shared", "-pthread", "-Wl,-z,lazy", "-fcf-protection=none"]
-    return compile_into_cache(
-        "oracle_odd.so", ["cc", *flags, *options, include, *sources], sources
-    )
+    command = ["cc", *flags, *options, include, *sources]
+    return compile_into_cache("oracle_odd.so", command, [*sources, PROGRAMS / "stops.h"])
 
 
 def _object(name: str, flags: Sequence[str]) -> Path:
@@ -147,8 +144,8 @@ def _cython(include: str, flags: Sequence[str]) -> Path | None:
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "made_by_cython.pyx"
         text.write_text("\n".join(copies), "utf-8")
-        command: list[str | Path] = [sys.executable, "-m", "cython", "-3", text.name]
-        source = compile_into_cache("made_by_cython.c", command, [text], cwd=text.parent)
+        translate = [sys.executable, "-m", "cython", "-3", text.name]
+        source = compile_into_cache("made_by_cython.c", translate, [text], cwd=text.parent)
     command = ["cc", *flags, "-fPIC", "-shared", "-w", include, source]
     return compile_into_cache("made_by_cython.so", command, [source])
 

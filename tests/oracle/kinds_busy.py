@@ -42,9 +42,7 @@ BUSY = [
         "names",
         "(inner )?(called )?",
         "called_$n(*numbers, name=number)",
-        "def called_$n(*numbers, **names):\n"
-        "    def inner(): return names\n"
-        "    return inner()",
+        "def called_$n(*numbers, **names):\n    def inner(): return names\n    return inner()",
     ),
     _busy(
         "recursion",
@@ -52,7 +50,12 @@ BUSY = [
         "down_$n(8)",
         "def down_$n(rounds): return down_$n(rounds - 1) if rounds else 0",
     ),
-    _busy("generator", "(made )?", "for number in made_$n(): pass", "def made_$n(): yield 1; yield 2"),
+    _busy(
+        "generator",
+        "(made )?",
+        "for number in made_$n(): pass",
+        "def made_$n(): yield 1; yield 2",
+    ),
     _busy(
         "yield_from",
         "(inner )?(outer )?",
@@ -102,8 +105,18 @@ BUSY = [
         "dying = Dying_$n()\ndel dying",
         "class Dying_$n:\n    def __del__(self): pass",
     ),
-    _busy("execution", "(<module> )?", "exec(code, {'number': number})", "code = compile('number += 1', '<text>', 'exec')"),
-    _busy("callback", "(<lambda> )?", "LIBC.qsort(items_$n, 4, 4, compare_$n)",
-          "items_$n = (ctypes.c_int * 4)(4, 3, 2, 1)\n"
-          "compare_$n = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda a, b: 1)"),
-]  # fmt: skip
+    _busy(
+        "execution",
+        "(<module> )?",
+        "exec(CODE_$n, {'number': number})",
+        "CODE_$n = compile('number += 1', '<text>', 'exec')",
+    ),
+    _busy(
+        "callback",
+        "(<lambda> )?",
+        "LIBC.qsort(items_$n, 4, 4, compare_$n)",
+        "items_$n = (ctypes.c_int * 4)(4, 3, 2, 1)\n"
+        "made_$n = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)\n"
+        "compare_$n = made_$n(lambda left, right: 1)",
+    ),
+]

@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
-from steps import Kind
+from steps import Kind, table
 
 __all__ = ["KINDS"]
 
 
-def _given(name: str, call: str, natives: str, inner: str = "<lambda>") -> Kind:
+def _given(name: str, call: str, natives: str) -> Kind:
     """A call of a function of C that calls a lambda of the script."""
     return Kind(
         name=name,
         source=f"\ndef $here():\n    return {call}\n",
-        frames=f"py $here\n{natives}\npy $here.<locals>.{inner}",
+        frames=f"py $here\n{natives}\npy $here.<locals>.<lambda>",
     )
 
 
-FUNCTIONS = [
-    _given("sorted_key", "sorted([2, 1], key=lambda x: $next() or x)", "lib builtin_sorted\nlib list_sort(_impl)?"),
-    _given("list_sort", "[2, 1].sort(key=lambda x: $next() or x)", "lib list_sort(_impl)?"),
-    _given("sorted_cmp", "sorted([2, 1], key=functools.cmp_to_key(lambda a, b: $next() or a - b))", "lib builtin_sorted\nlib list_sort(_impl)?\nlib keyobject_richcompare"),
-    _given("map", "list(map(lambda x: $next(), [1, 2]))", "lib map_next"),
-    _given("map_in_loop", "[y for y in map(lambda x: $next(), [1])]", "py<3.12 $here.<locals>.<listcomp>\nlib map_next"),
-    _given("filter", "list(filter(lambda x: $next(), [1, 2]))", "lib filter_next"),
-    _given("min_key", "min([2, 1], key=lambda x: $next() or x)", "lib min_max"),
-    _given("max_key", "max(2, 1, key=lambda x: $next() or x)", "lib min_max"),
-    _given("reduce", "functools.reduce(lambda a, b: $next(), [1, 2, 3])", "lib (_)?functools_reduce"),
-    _given("partial", "functools.partial(lambda a, *, b: $next(), 1)(b=2)", "lib partial_(call|vectorcall)"),
-    _given("lru_cache", "functools.lru_cache(lambda x: $next())(1)", "lib .*lru_cache_wrapper"),
-    _given("iter_of_callable", "list(iter(lambda: $next(), 0))", "lib calliter_iternext"),
-    _given("starmap", "list(itertools.starmap(lambda a, b: $next(), [(1, 2)]))", "lib starmap_next"),
-    _given("takewhile", "list(itertools.takewhile(lambda a: $next(), [1]))", "lib takewhile_next"),
-    _given("groupby", "list(itertools.groupby([1], key=lambda a: $next()))", "lib groupby_next"),
-    _given("accumulate", "list(itertools.accumulate([1, 2], lambda a, b: $next()))", "lib accumulate_next"),
-    _given("zip_of_map", "list(zip(map(lambda x: $next(), [1]), [2]))", "lib zip_next\nlib map_next"),
-    _given("chain", "list(itertools.chain([1], map(lambda x: $next(), [1])))", "lib chain_next\nlib map_next"),
-    _given("join", "''.join(map(lambda x: $next(), [1]))", "lib PyUnicode_Join\nlib PySequence_Fast\nlib map_next"),
-    _given("sum_of_map", "sum(map(lambda x: $next(), [1]))", "lib builtin_sum\nlib map_next"),
-    _given("dict_of_map", "dict(map(lambda x: $next(), [1]))", "lib map_next"),
-    _given("set_update", "set().update(map(lambda x: $next(), [1]))", "lib set_update\nlib map_next"),
-    _given("deque_of_map", "collections.deque(map(lambda x: $next(), [1]))", "lib deque_extend(_impl)?\nlib map_next"),
-    _given("defaultdict", "collections.defaultdict(lambda: $next())['gone']", "lib dict_subscript\nlib defdict_missing"),
-    _given("context_run", "contextvars.copy_context().run(lambda: $next())", "lib context_run"),
-    _given("re_sub", "re.sub('a', lambda match: $next() or 'b', 'cab')", "std /re\nlib pattern_sub(x)?"),
-    _given("json_default", "json.JSONEncoder(default=lambda x: $next()).encode([set()])", "std json\nlib encoder_call\nlib encoder_listencode_obj"),
-    _given("json_hook", "json.loads('{\"a\": 1}', object_hook=lambda x: $next())", "std json\nlib scanner_call\nlib scan_once_unicode"),
-    _given("warm_map", "list(map(lambda x: $next() if x == 99 else 0, range(100)))", "lib map_next"),
-]  # fmt: skip
+FUNCTIONS = table(
+    """
+    sorted_key: sorted([2, 1], key=lambda x: $next() or x)
+        builtin_sorted / list_sort(_impl)?
+    list_sort: [2, 1].sort(key=lambda x: $next() or x)
+        list_sort(_impl)?
+    sorted_cmp: sorted([2, 1], key=functools.cmp_to_key(lambda a, b: $next() or a - b))
+        builtin_sorted / list_sort(_impl)? / keyobject_richcompare
+    map: list(map(lambda x: $next(), [1, 2]))
+        map_next
+    map_in_loop: [y for y in map(lambda x: $next(), [1])]
+        py<3.12 $here.<locals>.<listcomp> / map_next
+    filter: list(filter(lambda x: $next(), [1, 2]))
+        filter_next
+    min_key: min([2, 1], key=lambda x: $next() or x)
+        min_max
+    max_key: max(2, 1, key=lambda x: $next() or x)
+        min_max
+    reduce: functools.reduce(lambda a, b: $next(), [1, 2, 3])
+        (_)?functools_reduce
+    partial: functools.partial(lambda a, *, b: $next(), 1)(b=2)
+        partial_(call|vectorcall)
+    lru_cache: functools.lru_cache(lambda x: $next())(1)
+        .*lru_cache_wrapper
+    iter_of_callable: list(iter(lambda: $next(), 0))
+        calliter_iternext
+    starmap: list(itertools.starmap(lambda a, b: $next(), [(1, 2)]))
+        starmap_next
+    takewhile: list(itertools.takewhile(lambda a: $next(), [1]))
+        takewhile_next
+    groupby: list(itertools.groupby([1], key=lambda a: $next()))
+        groupby_next
+    accumulate: list(itertools.accumulate([1, 2], lambda a, b: $next()))
+        accumulate_next
+    zip_of_map: list(zip(map(lambda x: $next(), [1]), [2]))
+        zip_next / map_next
+    chain: list(itertools.chain([1], map(lambda x: $next(), [1])))
+        chain_next / map_next
+    join: ''.join(map(lambda x: $next(), [1]))
+        PyUnicode_Join / PySequence_Fast / map_next
+    sum_of_map: sum(map(lambda x: $next(), [1]))
+        builtin_sum / map_next
+    dict_of_map: dict(map(lambda x: $next(), [1]))
+        map_next
+    set_update: set().update(map(lambda x: $next(), [1]))
+        set_update / map_next
+    deque_of_map: collections.deque(map(lambda x: $next(), [1]))
+        deque_extend(_impl)? / map_next
+    defaultdict: collections.defaultdict(lambda: $next())['gone']
+        dict_subscript / defdict_missing
+    context_run: contextvars.copy_context().run(lambda: $next())
+        context_run
+    re_sub: re.sub('a', lambda match: $next() or 'b', 'cab')
+        std /re / pattern_sub(x)?
+    json_default: json.JSONEncoder(default=lambda x: $next()).encode([set()])
+        std json / encoder_call / encoder_listencode_obj
+    json_hook: json.loads('{"a": 1}', object_hook=lambda x: $next())
+        std json / scanner_call / scan_once_unicode
+    warm_map: list(map(lambda x: $next() if x == 99 else 0, range(100)))
+        map_next
+    """,
+    _given,
+)
 
 OTHERS = [
     Kind(

@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
-from steps import Kind
+import functools
+
+from steps import Kind, table
 
 __all__ = ["KINDS"]
 
 
-def _given(name: str, call: str, natives: str, **more: str) -> Kind:
+def _given(name: str, call: str, natives: str, *, module: str = "") -> Kind:
     """A native function that is given the next step to call."""
     return Kind(
         name=name,
         source=f"\ndef $here():\n    return {call}\n",
         frames=f"py $here\n{natives}",
-        **more,  # type: ignore[arg-type]  (only fields that are texts)
+        copies=module or "steps",
+        needs=module,
     )
 
 
 C = [
-    _given("c_call", "steps.call_$c($next)", "own call_$c"),
-    _given("c_vectorcall", "steps.vectorcall_$c(lambda a: $next(), 1)", "own vectorcall_$c\nlib PyObject_Vectorcall\npy $here.<locals>.<lambda>"),
-    _given("c_recursion", "steps.recurse_$c($next)", "own recurse_$c" + "\nown recurse_${c}_round" * 4),
-    _given("c_variable_frame", "steps.variable_$c($next)", "own variable_$c"),
-    _given("c_aligned_frame", "steps.aligned_$c($next)", "own aligned_$c"),
-    _given("c_large_frame", "steps.large_$c($next)", "own large_$c"),
-    _given("c_cold_part", "steps.cold_$c($next)", "own cold_$c\nown chill_$c"),
-    _given("c_inlined", "steps.inlined_$c($next)", "own inlined_$c\ninl inner_$c"),
-    _given("c_qsort", "steps.qsort_$c($next)", "own qsort_$c\nlib .*qsort(_r)?\nown compare_$c"),
-    _given("c_once", "steps.once_$c($next)", "own once_$c\nown once_${c}_routine"),
-    _given("c_in_map", "list(map(steps.call_$c, [$next]))", "lib map_next\nown call_$c"),
-    _given("c_of_c", "steps.call_$c(functools.partial(steps.recurse_$c, $next))", "own call_$c\nlib partial_(call|vectorcall)\nown recurse_$c" + "\nown recurse_${c}_round" * 4),
-    _given("c_iterate", "steps.iterate_$c(iter([$next() for _ in range(1)] if 0 else ($next() for _ in range(1))))", "own iterate_$c\nlib gen_iternext\npy $here.<locals>.<genexpr>"),
-    _given("c_type_call", "steps.Caller($next)(1)", "own type_call_00"),
-    _given("c_type_next", "next(steps.Caller($next))", "lib builtin_next\nown type_next_00"),
-    _given("c_type_add", "steps.Caller($next) + 1", "lib PyNumber_Add\nown type_add_00"),
-    _given("c_type_get", "steps.Caller($next).value", "own type_get_00"),
-    _given("c_type_hash", "{steps.Caller($next): 1}", "own type_hash_00"),
+    *table(
+        """
+    c_call: steps.call_$c($next)
+        own call_$c
+    c_vectorcall: steps.vectorcall_$c(lambda a: $next(), 1)
+        own vectorcall_$c / PyObject_Vectorcall / py $here.<locals>.<lambda>
+    c_recursion: steps.recurse_$c($next)
+        own recurse_$c / own recurse_${c}_round *4
+    c_variable_frame: steps.variable_$c($next)
+        own variable_$c
+    c_aligned_frame: steps.aligned_$c($next)
+        own aligned_$c
+    c_large_frame: steps.large_$c($next)
+        own large_$c
+    c_cold_part: steps.cold_$c($next)
+        own cold_$c / own chill_$c
+    c_inlined: steps.inlined_$c($next)
+        own inlined_$c / inl inner_$c
+    c_qsort: steps.qsort_$c($next)
+        own qsort_$c / .*qsort(_r)? / own compare_$c
+    c_once: steps.once_$c($next)
+        own once_$c / own once_${c}_routine
+    c_in_map: list(map(steps.call_$c, [$next]))
+        map_next / own call_$c
+    c_of_c: steps.call_$c(functools.partial(steps.recurse_$c, $next))
+        own call_$c / partial_(call|vectorcall) / own recurse_$c / own recurse_${c}_round *4
+    c_iterate: steps.iterate_$c(($next() for _ in range(1)))
+        own iterate_$c / gen_iternext / py $here.<locals>.<genexpr>
+    c_type_call: steps.Caller($next)(1)
+        own type_call_00
+    c_type_next: next(steps.Caller($next))
+        builtin_next / own type_next_00
+    c_type_add: steps.Caller($next) + 1
+        PyNumber_Add / own type_add_00
+    c_type_get: steps.Caller($next).value
+        own type_get_00
+    c_type_hash: {steps.Caller($next): 1}
+        own type_hash_00
+    """,
+        _given,
+    ),
     Kind(
         name="c_alone",
         source="\n$here = functools.partial(steps.call_$c, lambda: $next())\n",
@@ -89,15 +115,25 @@ def $here():
             own type_call_00
         """,
     ),
-]  # fmt: skip
+]
 
 CPP = [
-    _given("cpp_function", "bound.cpp_$c($next)", "own cpp_$c", copies="pybind11", needs="pybind11"),
-    _given("cpp_guarded", "bound.cppguarded_$c($next)", "own cppguarded_$c", copies="pybind11", needs="pybind11"),
-    _given("cpp_lambda", "bound.cpplambda_$c($next)", "own cpplambda_$c", copies="pybind11", needs="pybind11"),
-    _given("cpp_method", "bound.Ring().cppmethod_$c($next)", "own cppmethod_$c", copies="pybind11", needs="pybind11"),
-    _given("cpp_functional", "bound.cppfunctional_$c(lambda: $next() or 0)", "own cppfunctional_$c\npy $here.<locals>.<lambda>", copies="pybind11", needs="pybind11"),
-]  # fmt: skip
+    *table(
+        """
+    cpp_function: bound.cpp_$c($next)
+        own cpp_$c
+    cpp_guarded: bound.cppguarded_$c($next)
+        own cppguarded_$c
+    cpp_lambda: bound.cpplambda_$c($next)
+        own cpplambda_$c
+    cpp_method: bound.Ring().cppmethod_$c($next)
+        own cppmethod_$c
+    cpp_functional: bound.cppfunctional_$c(lambda: $next() or 0)
+        own cppfunctional_$c / py $here.<locals>.<lambda>
+    """,
+        functools.partial(_given, module="pybind11"),
+    ),
+]
 
 RUST = [
     Kind(
@@ -127,11 +163,21 @@ def $here():
 ]
 
 CYTHON = [
-    _given("cython_def", "made.oracle_cydef_$c($next)", "own cydef_$c", copies="cython", needs="cython"),
-    _given("cython_class", "made.oracle_Ring_$c().run($next)", "own Ring_${c}_run\nown cymethod_$c", copies="cython", needs="cython"),
-    _given("cython_slot", "made.oracle_Ring_$c() + $next", "lib PyNumber_Add\nown Ring_${c}___add__", copies="cython", needs="cython"),
-    _given("cython_generator", "next(made.oracle_cygenerator_$c($next))", "lib builtin_next\nown cybody", copies="cython", needs="cython"),
-    _given("cython_inner", "made.oracle_cyouter_$c($next)", "own cyouter_$c\ninl cyinner_$c", copies="cython", needs="cython"),
+    *table(
+        """
+    cython_def: made.oracle_cydef_$c($next)
+        own cydef_$c
+    cython_class: made.oracle_Ring_$c().run($next)
+        own Ring_${c}_run / own cymethod_$c
+    cython_slot: made.oracle_Ring_$c() + $next
+        PyNumber_Add / own Ring_${c}___add__
+    cython_generator: next(made.oracle_cygenerator_$c($next))
+        builtin_next / own cybody
+    cython_inner: made.oracle_cyouter_$c($next)
+        own cyouter_$c / inl cyinner_$c
+    """,
+        functools.partial(_given, module="cython"),
+    ),
     Kind(
         name="cython_coroutine",
         source="""
@@ -149,6 +195,6 @@ def $here():
         copies="cython",
         needs="cython",
     ),
-]  # fmt: skip
+]
 
 KINDS = [*C, *CPP, *RUST, *CYTHON]

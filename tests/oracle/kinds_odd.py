@@ -22,6 +22,7 @@ def _odd(name: str, call: str, natives: str, *, is_exact: bool) -> Kind:
     )
 
 
+_DEBUG_FRAME = "own debugframe_$c\nown debugframeinner_$c"
 KINDS = [
     _odd("signal", "raised", "own handler_$c", is_exact=True),
     _odd("signal_on_alternate_stack", "alternate", "own handler_$c", is_exact=True),
@@ -33,7 +34,7 @@ KINDS = [
     _odd("assembly_with_frame_pointer", "toframed", "own framed_$c", is_exact=False),
     _odd("assembly_that_trashes", "totrashing", "own trashing_$c", is_exact=False),
     _odd("c_without_tables", "tobare", "own bare_$c\nown bareinner_$c", is_exact=False),
-    _odd("c_with_debug_frame", "todebugframe", "own debugframe_$c\nown debugframeinner_$c", is_exact=False),
+    _odd("c_with_debug_frame", "todebugframe", _DEBUG_FRAME, is_exact=False),
     Kind(
         name="greenlet",
         source="""
@@ -88,8 +89,7 @@ def $here():
         needs="odd",
         once="interpreter",
     ),
-]  # fmt: skip
-"""`is_exact`: the C library's unwinder walks through them."""
+]
 
 
 def _stop(name: str, natives: str) -> Stop:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from steps import Kind
+from steps import Kind, table
 
 __all__ = ["KINDS"]
 
 
-def _slot(name: str, method: str, use: str, natives: str) -> Kind:
+def _slot(words: str, use: str, natives: str) -> Kind:
     """A class with one special method, and an expression that leads to it."""
+    name, method = words.split()
     arguments = {
         "__eq__": "other", "__lt__": "other", "__add__": "other", "__radd__": "other",
         "__iadd__": "other", "__getitem__": "key", "__delitem__": "key", "__contains__": "item",
@@ -29,57 +30,109 @@ def $here():
     return Kind(name=name, source=source, frames=f"py $here\n{natives}\npy Slot_$n.{method}")
 
 
-SLOTS = [
-    _slot("slot_eq", "__eq__", "THING == 1", "lib slot_tp_richcompare"),
-    _slot("slot_eq_in_list", "__eq__", "items = [2, THING]; 1 in items", "lib list_contains\nlib slot_tp_richcompare"),
-    _slot("slot_eq_of_tuples", "__eq__", "(1, THING) == (1, 2)", "lib tuplerichcompare\nlib slot_tp_richcompare"),
-    _slot("slot_eq_in_index", "__eq__", "[1, THING].index(2)", "lib list_index\nlib slot_tp_richcompare"),
-    _slot("slot_lt", "__lt__", "THING < 1", "lib slot_tp_richcompare"),
-    _slot("slot_lt_in_sort", "__lt__", "sorted([THING, THING])", "lib builtin_sorted\nlib list_sort\nlib slot_tp_richcompare"),
-    _slot("slot_lt_in_min", "__lt__", "min(THING, THING)", "lib min_max\nlib slot_tp_richcompare"),
-    _slot("slot_lt_in_heap", "__lt__", "heapq.heapify([THING, THING])", "lib slot_tp_richcompare"),
-    _slot("slot_hash", "__hash__", "hash(THING)", "lib builtin_hash\nlib slot_tp_hash"),
-    _slot("slot_hash_in_dict", "__hash__", "{THING: 1}", "lib slot_tp_hash"),
-    _slot("slot_hash_in_set", "__hash__", "set([THING])", "lib slot_tp_hash"),
-    _slot("slot_getattr", "__getattr__", "THING.missing", "lib (_Py_)?slot_tp_getattr_hook"),
-    _slot("slot_getattribute", "__getattribute__", "THING.any", "lib (_Py_)?slot_tp_getattr(o|_hook)"),
-    _slot("slot_setattr", "__setattr__", "THING.value = 1", "lib slot_tp_setattro"),
-    _slot("slot_delattr", "__delattr__", "del THING.value", "lib slot_tp_setattro"),
-    _slot("builtin_getattr", "__getattr__", "getattr(THING, 'gone', 1)", "lib builtin_getattr\nlib (_Py_)?slot_tp_getattr_hook"),
-    _slot("builtin_hasattr", "__getattr__", "hasattr(THING, 'gone')", "lib builtin_hasattr\nlib (_Py_)?slot_tp_getattr_hook"),
-    _slot("slot_call", "__call__", "THING(1, name=2)", "lib slot_tp_call"),
-    _slot("slot_iter", "__iter__", "for _ in THING: pass", "lib slot_tp_iter"),
-    _slot("slot_iter_in_list", "__iter__", "list(THING)", "lib slot_tp_iter"),
-    _slot("slot_len", "__len__", "len(THING)", "lib builtin_len\nlib slot_sq_length"),
-    _slot("slot_bool", "__bool__", "if THING: pass", "lib slot_nb_bool"),
-    _slot("slot_not", "__bool__", "not THING", "lib slot_nb_bool"),
-    _slot("slot_getitem", "__getitem__", "THING[1]", "lib<3.11 slot_mp_subscript"),
-    _slot("slot_getitem_in_in", "__getitem__", "1 in THING", "lib slot_sq_item"),
-    _slot("slot_setitem", "__setitem__", "THING[1] = 2", "lib slot_mp_ass_subscript"),
-    _slot("slot_delitem", "__delitem__", "del THING[1]", "lib slot_mp_ass_subscript"),
-    _slot("slot_contains", "__contains__", "1 in THING", "lib slot_sq_contains"),
-    _slot("slot_add", "__add__", "THING + 1", "lib slot_nb_add"),
-    _slot("slot_radd", "__radd__", "1 + THING", "lib slot_nb_add"),
-    _slot("slot_iadd", "__iadd__", "THING += 1", "lib slot_nb_inplace_add"),
-    _slot("slot_matmul", "__matmul__", "THING @ 1", "lib slot_nb_matrix_multiply"),
-    _slot("slot_pow", "__pow__", "pow(THING, 2)", "lib builtin_pow\nlib slot_nb_power"),
-    _slot("slot_neg", "__neg__", "-THING", "lib slot_nb_negative"),
-    _slot("slot_index", "__index__", "range(THING)", "lib slot_nb_index"),
-    _slot("slot_int", "__int__", "int(THING)", "lib slot_nb_int"),
-    _slot("slot_float", "__float__", "float(THING)", "lib slot_nb_float"),
-    _slot("slot_round", "__round__", "round(THING)", "lib builtin_round"),
-    _slot("slot_reversed", "__reversed__", "reversed(THING)", "lib reversed_new(_impl)?|reversed_vectorcall"),
-    _slot("slot_repr", "__repr__", "repr(THING)", "lib builtin_repr|PyObject_Repr\nlib slot_tp_repr"),
-    _slot("slot_repr_in_list", "__repr__", "repr([1, THING])", "lib list_repr\nlib slot_tp_repr"),
-    _slot("slot_str", "__str__", "str(THING)", "lib slot_tp_str"),
-    _slot("slot_str_in_f_string", "__str__", "f'größe {THING}'", "lib slot_tp_str"),
-    _slot("slot_format", "__format__", "format(THING, '>3')", "lib PyObject_Format"),
-    _slot("slot_missing", "__missing__", "THING['gone']", "lib dict_subscript"),
-    _slot("slot_dir", "__dir__", "dir(THING)", "lib PyObject_Dir"),
-    _slot("slot_sizeof", "__sizeof__", "sys.getsizeof(THING)", "lib sys_getsizeof"),
-    _slot("slot_fspath", "__fspath__", "os.fspath(THING)", "lib os_fspath"),
-    _slot("slot_reduce", "__reduce__", "pickle.dumps(THING)", "lib _pickle_dumps"),
-]  # fmt: skip
+SLOTS = table(
+    """
+    slot_eq __eq__: THING == 1
+        slot_tp_richcompare
+    slot_eq_in_list __eq__: items = [2, THING]; 1 in items
+        list_contains / slot_tp_richcompare
+    slot_eq_of_tuples __eq__: (1, THING) == (1, 2)
+        tuplerichcompare / slot_tp_richcompare
+    slot_eq_in_index __eq__: [1, THING].index(2)
+        list_index / slot_tp_richcompare
+    slot_lt __lt__: THING < 1
+        slot_tp_richcompare
+    slot_lt_in_sort __lt__: sorted([THING, THING])
+        builtin_sorted / list_sort / slot_tp_richcompare
+    slot_lt_in_min __lt__: min(THING, THING)
+        min_max / slot_tp_richcompare
+    slot_lt_in_heap __lt__: heapq.heapify([THING, THING])
+        slot_tp_richcompare
+    slot_hash __hash__: hash(THING)
+        builtin_hash / slot_tp_hash
+    slot_hash_in_dict __hash__: {THING: 1}
+        slot_tp_hash
+    slot_hash_in_set __hash__: set([THING])
+        slot_tp_hash
+    slot_getattr __getattr__: THING.missing
+        (_Py_)?slot_tp_getattr_hook
+    slot_getattribute __getattribute__: THING.any
+        (_Py_)?slot_tp_getattr(o|_hook)
+    slot_setattr __setattr__: THING.value = 1
+        slot_tp_setattro
+    slot_delattr __delattr__: del THING.value
+        slot_tp_setattro
+    builtin_getattr __getattr__: getattr(THING, 'gone', 1)
+        builtin_getattr / (_Py_)?slot_tp_getattr_hook
+    builtin_hasattr __getattr__: hasattr(THING, 'gone')
+        builtin_hasattr / (_Py_)?slot_tp_getattr_hook
+    slot_call __call__: THING(1, name=2)
+        slot_tp_call
+    slot_iter __iter__: for _ in THING: pass
+        slot_tp_iter
+    slot_iter_in_list __iter__: list(THING)
+        slot_tp_iter
+    slot_len __len__: len(THING)
+        builtin_len / slot_sq_length
+    slot_bool __bool__: if THING: pass
+        slot_nb_bool
+    slot_not __bool__: not THING
+        slot_nb_bool
+    slot_getitem __getitem__: THING[1]
+        lib<3.11 slot_mp_subscript
+    slot_getitem_in_in __getitem__: 1 in THING
+        slot_sq_item
+    slot_setitem __setitem__: THING[1] = 2
+        slot_mp_ass_subscript
+    slot_delitem __delitem__: del THING[1]
+        slot_mp_ass_subscript
+    slot_contains __contains__: 1 in THING
+        slot_sq_contains
+    slot_add __add__: THING + 1
+        slot_nb_add
+    slot_radd __radd__: 1 + THING
+        slot_nb_add
+    slot_iadd __iadd__: THING += 1
+        slot_nb_inplace_add
+    slot_matmul __matmul__: THING @ 1
+        slot_nb_matrix_multiply
+    slot_pow __pow__: pow(THING, 2)
+        builtin_pow / slot_nb_power
+    slot_neg __neg__: -THING
+        slot_nb_negative
+    slot_index __index__: range(THING)
+        slot_nb_index
+    slot_int __int__: int(THING)
+        slot_nb_int
+    slot_float __float__: float(THING)
+        slot_nb_float
+    slot_round __round__: round(THING)
+        builtin_round
+    slot_reversed __reversed__: reversed(THING)
+        reversed_new(_impl)?|reversed_vectorcall
+    slot_repr __repr__: repr(THING)
+        builtin_repr|PyObject_Repr / slot_tp_repr
+    slot_repr_in_list __repr__: repr([1, THING])
+        list_repr / slot_tp_repr
+    slot_str __str__: str(THING)
+        slot_tp_str
+    slot_str_in_f_string __str__: f'größe {THING}'
+        slot_tp_str
+    slot_format __format__: format(THING, '>3')
+        PyObject_Format
+    slot_missing __missing__: THING['gone']
+        dict_subscript
+    slot_dir __dir__: dir(THING)
+        PyObject_Dir
+    slot_sizeof __sizeof__: sys.getsizeof(THING)
+        sys_getsizeof
+    slot_fspath __fspath__: os.fspath(THING)
+        os_fspath
+    slot_reduce __reduce__: pickle.dumps(THING)
+        _pickle_dumps
+    """,
+    _slot,
+)
 
 CLASSES = [
     Kind(

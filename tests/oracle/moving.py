@@ -65,9 +65,7 @@ def _look(pid: int, folder: Path) -> dict[str, Any]:
     return readers.analyze(dump)
 
 
-def _scripts(
-    interpreter: Interpreter, has: frozenset[str], seed: str, count: int
-) -> list[Script]:
+def _scripts(interpreter: Interpreter, has: frozenset[str], seed: str, count: int) -> list[Script]:
     kinds = usable_kinds(interpreter.numbers, has)
     scripts = []
     for index in range(count):
@@ -90,7 +88,9 @@ def judge_moving(truth: Truth, document: dict[str, Any], *, has_names: bool) -> 
     if newer < 0:
         return judge(truth, document, has_names=has_names)
     bottom = python[newer]
-    names = "".join(re.sub(r"_\d+$", "", frame["python"]["name"] or "?") + " " for frame in python[:newer])
+    names = "".join(
+        re.sub(r"_\d+$", "", frame["python"]["name"] or "?") + " " for frame in python[:newer]
+    )
     differences = []
     if not re.fullmatch(stop.tail + "|.*note ", names):
         text = f"newer than the last function are {names}, which {stop.tail!r} does not match"
@@ -123,10 +123,16 @@ def _suffix_differences(truth: Truth, thread: dict[str, Any]) -> Iterator[Differ
     """The native frames older than the last function are those that were noted."""
     if not truth.is_exact:
         return
-    natives = [frame if frame["kind"] == "native" else frame.get("evaluation") for frame in thread["frames"]]
+    natives = [
+        frame if frame["kind"] == "native" else frame.get("evaluation")
+        for frame in thread["frames"]
+    ]
     seen = [int(native["offset"], 16) + 1 for native in natives if native]
     same = 0
-    while same < min(len(seen), len(truth.addresses)) and seen[-1 - same] == truth.addresses[-1 - same]:
+    while (
+        same < min(len(seen), len(truth.addresses))
+        and seen[-1 - same] == truth.addresses[-1 - same]
+    ):
         same += 1
     if same < len(truth.addresses) - _CALL_FRAMES:
         is_marked = any(frame.get("unknown_frames") for frame in thread["frames"])

@@ -56,9 +56,7 @@ class Page:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], _Row] = {}
 
-    def add(
-        self, variant: str, interpreter: Interpreter, judgements: Sequence[Judgement]
-    ) -> None:
+    def add(self, variant: str, interpreter: Interpreter, judgements: Sequence[Judgement]) -> None:
         row = _Row(variant=variant, interpreter=interpreter)
         row.verdicts.update(judgement.verdict for judgement in judgements)
         truths = [judgement.truth for judgement in judgements]
@@ -76,9 +74,10 @@ class Page:
 
     def _lines(self) -> Iterator[str]:
         names = ", ".join(interpreter.version for interpreter in interpreters())
-        yield f"Run on {datetime.now(timezone.utc):%Y-%m-%d} with lastwords {__version__}, CPython {names},"
-        yield f"{platform.system()} {platform.machine()}, glibc {platform.libc_ver()[1]}; {len(KINDS)} kinds"
-        yield "of plain steps, depth 1 to 40 and up to 500."
+        today, libc = datetime.now(timezone.utc).strftime("%Y-%m-%d"), platform.libc_ver()[1]
+        yield f"Run on {today} with lastwords {__version__}, CPython {names},"
+        yield f"{platform.system()} {platform.machine()}, glibc {libc}; {len(KINDS)} kinds of plain"
+        yield "steps, depth 1 to 40 and up to 500."
         for variant, text in self._variants():
             rows = [row for row in self._rows.values() if row.variant == variant]
             if not rows:
@@ -97,5 +96,5 @@ class Page:
 
 def _line(row: _Row) -> str:
     counts = [row.verdicts[verdict] for verdict in Verdict]
-    cells = [row.interpreter.name, sum(counts), *counts, row.frames]
-    return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells) + " |"
+    numbers = [f"{number:,}" for number in (sum(counts), *counts, row.frames)]
+    return f"| {' | '.join([row.interpreter.name, *numbers])} |"

@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
     from interpreters import Interpreter
     from scripts import Script
+    from truth import Truth
     from variants import Variant
 
-__all__ = ["PER_PROCESS", "judge_scripts", "run"]
+__all__ = ["PER_PROCESS", "documents_of", "judge_scripts", "judged", "run"]
 
 PER_PROCESS = 50
 
 
-def run(
-    interpreter: Interpreter, variant: Variant, *, seed: str, count: int
-) -> list[Judgement]:
+def run(interpreter: Interpreter, variant: Variant, *, seed: str, count: int) -> list[Judgement]:
     """Judge `count` random scripts."""
     judgements: list[Judgement] = []
     built = build(interpreter, has_debug_info=variant.has_debug_info, is_odd=not variant.is_plain)
@@ -43,6 +42,13 @@ def judge_scripts(
     interpreter: Interpreter, variant: Variant, scripts: Sequence[Script]
 ) -> list[Judgement]:
     """Run scripts in one process and judge all its threads."""
+    return documents_of(interpreter, variant, scripts)[1]
+
+
+def documents_of(
+    interpreter: Interpreter, variant: Variant, scripts: Sequence[Script]
+) -> tuple[dict[str, Any], list[Judgement]]:
+    """What is shown of a process that runs scripts, and what is to be said about it."""
     built = build(interpreter, has_debug_info=variant.has_debug_info, is_odd=not variant.is_plain)
     library = stripped_library(interpreter, variant.strip) if variant.strip else None
     with tempfile.TemporaryDirectory(prefix="oracle-") as temporary:
@@ -53,14 +59,23 @@ def judge_scripts(
             options=variant.options, library=library, spool=spool,
         ) as victim:  # fmt: skip
             document = _read(victim, folder, spool)
-        return [
-            judge(
-                truth, document, is_exact=variant.is_exact,
-                has_names=interpreter.has_debug_info and not variant.strip,
-                has_inlines=variant.has_debug_info,
-            )
-            for truth in victim.truths
-        ]  # fmt: skip
+        return document, judged(variant, interpreter, victim.truths, document)
+
+
+def judged(
+    variant: Variant, interpreter: Interpreter, truths: Sequence[Truth], document: dict[str, Any]
+) -> list[Judgement]:
+    """Compare all threads of a process with what is shown of it."""
+    return [
+        judge(
+            truth,
+            document,
+            has_names=interpreter.has_debug_info and not variant.strip,
+            has_inlines=variant.has_debug_info,
+            is_exact=variant.is_exact,
+        )
+        for truth in truths
+    ]
 
 
 def _read(victim: Victim, folder: Path, spool: Path | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import kinds_generators
 import kinds_library
 import kinds_native
 import kinds_plain
@@ -23,6 +24,7 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in [
         *kinds_plain.KINDS,
+        *kinds_generators.KINDS,
         *kinds_slots.KINDS,
         *kinds_library.KINDS,
         *kinds_native.KINDS,

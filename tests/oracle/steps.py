@@ -27,13 +27,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from string import Template
+from typing import TYPE_CHECKING
 
-__all__ = ["COPIES", "Frame", "Kind", "Step", "Version", "frames_of"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["COPIES", "Frame", "Kind", "Step", "Version", "frames_of", "table"]
 
 Version = tuple[int, int]
 COPIES = {"steps": 8, "pybind11": 4, "cython": 4, "odd": 4}
 """How many copies of each native step there are, by the module that holds them."""
 
+WORDS = ("py", "mod", "text", "std", "own", "inl", "lib", "cut", "inner")
 _LINE = re.compile(r"(?P<word>[a-z]+)(?:(?P<test><|>=)3\.(?P<minor>\d+))?(?: (?P<text>.*))?")
 
 
@@ -93,6 +98,30 @@ class Step:
             here=f"f{self.level}", next=f"f{self.level + 1}", n=self.level, c=f"{copy:02}",
             module=self.module_name, script=self.script,
         )  # fmt: skip
+
+
+def table(text: str, make: Callable[[str, str, str], Kind]) -> list[Kind]:
+    """Kinds written as a table: a line `NAME: EXPRESSION`, then one of frames, divided by ` / `.
+
+    A frame without one of the words above is of the interpreter (`lib`); ` *4` behind one says that
+    it is there four times.
+    """
+    lines = [line.strip() for line in text.strip().splitlines()]
+    rows = zip(lines[::2], lines[1::2], strict=True)
+    kinds = []
+    for head, frames in rows:
+        words, _, expression = head.partition(": ")
+        kinds.append(make(words, expression, _spelled_out(frames)))
+    return kinds
+
+
+def _spelled_out(frames: str) -> str:
+    lines = []
+    for part in frames.split(" / "):
+        frame, _, times = part.partition(" *")
+        has_word = re.match(rf"({'|'.join(WORDS)})[ <>]", frame)
+        lines += [frame if has_word else f"lib {frame}"] * int(times or 1)
+    return "\n".join(lines)
 
 
 def frames_of(text: str, version: Version) -> list[Frame]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steps import Frame, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from scripts import Script
     from steps import Version
@@ -152,7 +152,7 @@ class _Gaps:
     def _is_it(self, noted: dict[str, Any], declared: Frame, file: str) -> bool:
         name = noted["qualname"] or noted["name"]
         is_named = name == (declared.text if noted["qualname"] else declared.text.split(".")[-1])
-        return is_named and noted["file"] == file
+        return bool(is_named and noted["file"] == file)
 
     def _take_library(self, step: Step, declared: Frame) -> None:
         start = self._next

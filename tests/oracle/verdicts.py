@@ -8,28 +8,22 @@ a stack that looks right and is not.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from shown import Shown, first_missing, key_of, names_of, own_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from steps import Frame
     from truth import PythonFrame, Truth
 
 __all__ = ["Difference", "Judgement", "Verdict", "judge"]
 
-_EXACT = {"context", "cfi", "frame_pointer", "prewalked"}
-_OWN = re.compile(r"(?:[^(<]*?::)?oracle_(\w+)")
-_CYTHON = re.compile(r"__pyx_(?:p[wf]|f|gb)_\w*oracle_(\w+)")
 _CUTS = {"frames_cut", "stack_cut", "thread_stack_missing", "unwind_failed"}
-_SIGNAL_FRAMES = {"__restore_rt"}
-_IN_C = ("recurse_", "type_")
-"""Functions that call themselves: each frame counts."""
-_SUFFIX = re.compile(r"\.(?:isra|part|constprop|cold|lto_priv|llvm)\b.*|(?<=\w)\(.*")
+"""Codes of soft errors."""
 
 
 class Verdict(Enum):
@@ -63,81 +57,6 @@ class Judgement:
         return Verdict.MARKED if is_marked else Verdict.WRONG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Native:
-    names: tuple[str, ...]
-    """Inlined functions first."""
-    is_plumbing: bool
-
-
-class _Shown:
-    """The frames of one thread as lastwords shows them, split at the Python frames."""
-
-    def __init__(self, thread: dict[str, Any] | None, *, is_cut: bool) -> None:
-        self.python: list[dict[str, Any]] = []
-        self.gaps: list[list[_Native]] = [[]]
-        self.is_unsure: list[bool] = [False]
-        """Of each gap: whether a frame in it was guessed, or could not be walked."""
-        self.addresses: list[tuple[int, int]] = []
-        """Return addresses of all native frames, evaluation frames too, and the gap of each."""
-        self._is_interrupted = False
-        for frame in thread["frames"] if thread else []:
-            if frame.get("unknown_frames") or frame.get("omitted_frames"):
-                self.is_unsure[-1] = True
-            if frame["kind"] == "python":
-                self._add_python(frame)
-            else:
-                self._add_native(frame)
-        self.is_unsure[-1] |= is_cut
-
-    @property
-    def unplaced(self) -> int:
-        return sum(not _is_placed(frame) for frame in self.python)
-
-    def groups(self) -> list[list[int]]:
-        """The gaps, those together between which no Python frame has its place."""
-        groups = [[0]]
-        for index, frame in enumerate(self.python):
-            if _is_placed(frame):
-                groups.append([])
-            groups[-1].append(index + 1)
-        return groups
-
-    def is_in_group(self, gap: int) -> bool:
-        """Whether a Python frame without a place is beside the gap."""
-        return any(gap in group and len(group) > 1 for group in self.groups())
-
-    def _add_python(self, frame: dict[str, Any]) -> None:
-        self.python.append(frame)
-        self.gaps.append([])
-        self.is_unsure.append(False)
-        evaluation = frame.get("evaluation")
-        if evaluation:
-            self._add_address(evaluation)
-            self.is_unsure[-1] |= evaluation["trust"] not in _EXACT
-
-    def _add_native(self, frame: dict[str, Any]) -> None:
-        inlines = [inline["function"] or "" for inline in frame.get("inlines") or []]
-        native = _Native(
-            names=(*inlines, frame["function"] or ""),
-            is_plumbing=bool(frame.get("plumbing")),
-        )
-        self.gaps[-1].append(native)
-        self.is_unsure[-1] |= frame["trust"] not in _EXACT
-        self._add_address(frame)
-
-    def _add_address(self, frame: dict[str, Any]) -> None:
-        """A caller's address is that of its call, before the return address; one that a signal
-        interrupted has no call."""
-        address = int(frame["offset"], 16)
-        self.addresses.append((address + (not self._is_interrupted), len(self.gaps) - 1))
-        self._is_interrupted = frame["function"] in _SIGNAL_FRAMES
-
-
-def _is_placed(frame: dict[str, Any]) -> bool:
-    return bool(frame["python"].get("placement") == "anchored")
-
-
 def _is_stack_cut(document: dict[str, Any], thread_id: int) -> bool:
     """Whether it is said that a part of the thread's stack is missing."""
     return any(
@@ -165,9 +84,10 @@ def judge(
     """
     threads = {thread["thread_id"]: thread for thread in document["threads"]}
     thread = threads.get(truth.thread_id)
-    shown = _Shown(thread, is_cut=_is_stack_cut(document, truth.thread_id))
+    shown = Shown(thread, is_cut=_is_stack_cut(document, truth.thread_id))
     differences = list(_python_differences(truth, shown, document, thread))
-    groups = [[*range(len(truth.gaps))]] if differences else shown.groups()
+    all_gaps = range(max(len(truth.gaps), len(shown.gaps)))
+    groups = [list(all_gaps)] if differences else shown.groups()
     own = {"own", "inl"} if has_inlines else {"own"}
     differences += _native_differences(truth, shown, groups, has_names=has_names, own=own)
     differences += _address_differences(truth, shown, is_exact=is_exact and truth.is_exact)
@@ -178,7 +98,7 @@ def judge(
 
 
 def _python_differences(
-    truth: Truth, shown: _Shown, document: dict[str, Any], thread: dict[str, Any] | None
+    truth: Truth, shown: Shown, document: dict[str, Any], thread: dict[str, Any] | None
 ) -> Iterator[Difference]:
     true = [_row(frame) for frame in truth.python]
     is_precise = any(frame.qualname for frame in truth.python)
@@ -225,25 +145,26 @@ def _row_shown(shown: dict[str, Any], *, is_precise: bool) -> tuple[Any, ...]:
 
 
 def _native_differences(
-    truth: Truth, shown: _Shown, groups: Sequence[Sequence[int]], *, has_names: bool, own: set[str]
+    truth: Truth, shown: Shown, groups: Sequence[Sequence[int]], *, has_names: bool, own: set[str]
 ) -> Iterator[Difference]:
     for group in groups:
-        expected = [frame for gap in group for frame in truth.gaps[gap : gap + 1] for frame in frame]
-        natives = [native for gap in group for native in (shown.gaps[gap : gap + 1] or [[]])[0]]
+        first, end = group[0], group[-1] + 1
+        expected = [frame for gap in truth.gaps[first:end] for frame in gap]
+        natives = [native for gap in shown.gaps[first:end] for native in gap]
         # Together are the gaps between which Python frames have no place.
-        is_unsure = any(any(shown.is_unsure[gap : gap + 1]) for gap in group)
+        is_unsure = any(shown.is_unsure[first:end])
         is_marked = is_unsure or (bool(shown.unplaced) and len(group) > 1)
         where = _where(truth, group)
         keys = [frame.text for frame in expected if frame.word in own]
-        found = _own(natives)
+        found = own_of(natives)
         if keys != [key for key, _ in found]:
-            got = f"got {[key for key, _ in found]} among {_names(natives)}"
+            got = f"got {[key for key, _ in found]} among {names_of(natives)}"
             text = f"{where}: own native frames {keys} expected, {got}"
             yield Difference(text=text, is_marked=is_marked)
         elif folded := [key for key, native in found if native.is_plumbing]:
             yield Difference(text=f"{where}: {folded} are called plumbing", is_marked=False)
-        elif has_names and (missing := _first_missing(expected, natives)):
-            text = f"{where}: no {missing} in its place among {_names(natives)}"
+        elif has_names and (missing := first_missing(expected, natives)):
+            text = f"{where}: no {missing} in its place among {names_of(natives)}"
             yield Difference(text=text, is_marked=is_marked)
 
 
@@ -253,49 +174,7 @@ def _where(truth: Truth, group: Sequence[int]) -> str:
     return f"between {newer} and {older}"
 
 
-def _names(gap: Sequence[_Native]) -> list[str]:
-    return [" < ".join(native.names) for native in gap]
-
-
-def _own(gap: Sequence[_Native]) -> list[tuple[str, _Native]]:
-    """The keys of our own functions, newest first; parts of one function count once.
-
-    Parts are what is inlined into it, and what C++ and Cython call around it.
-    """
-    found: list[tuple[str, _Native]] = []
-    newer: set[str] = set()
-    for native in gap:
-        keys = dict.fromkeys(filter(None, map(_key, native.names)))
-        found += [(key, native) for key in keys if key not in newer]
-        newer = {key for key in keys if not key.startswith(_IN_C)}
-    return found
-
-
-def _key(name: str) -> str:
-    if name.startswith("__pyx_gb_"):  # the body of a generator has no name
-        return "cybody"
-    if match := _CYTHON.match(name):
-        # Wrappers of the methods of a class are numbered: `Ring_00_1run`.
-        return re.sub(r"(?<=_\d\d)_\d+(?=[a-z_])", "_", match[1])
-    match = _OWN.match(name)
-    return match[1] if match else ""
-
-
-def _first_missing(expected: Sequence[Frame], gap: Sequence[_Native]) -> str | None:
-    names = iter([name for native in gap for name in native.names])
-    for frame in expected:
-        if not any(_is_named(frame, name) for name in names):
-            return frame.text
-    return None
-
-
-def _is_named(frame: Frame, name: str) -> bool:
-    if frame.word != "lib":
-        return _key(name) == frame.text
-    return bool(re.fullmatch(frame.text, _SUFFIX.sub("", name)))
-
-
-def _address_differences(truth: Truth, shown: _Shown, *, is_exact: bool) -> Iterator[Difference]:
+def _address_differences(truth: Truth, shown: Shown, *, is_exact: bool) -> Iterator[Difference]:
     """Differences between the native frames and those of the C library's unwinder.
 
     It begins in the function that stopped. Where not all addresses are known, the newest are.
@@ -304,7 +183,7 @@ def _address_differences(truth: Truth, shown: _Shown, *, is_exact: bool) -> Iter
         return
     stop = next(frame.text for frame in reversed(truth.gaps[0]) if frame.text.startswith("stop_"))
     newest = iter(enumerate(shown.gaps[0]))
-    at = next((i for i, native in newest if any(_key(n) == stop for n in native.names)), None)
+    at = next((i for i, native in newest if any(key_of(n) == stop for n in native.names)), None)
     if at is None:
         return  # told already
     seen = [address for address, _ in shown.addresses[at + 1 :]]
@@ -317,8 +196,8 @@ def _address_differences(truth: Truth, shown: _Shown, *, is_exact: bool) -> Iter
         last = places[seen_end] if seen_end < len(places) else len(shown.gaps) - 1
         near = range(first, last + 1)
         yield Difference(
-            text=f"native frames {start}, {kind}: return addresses {_hex(true[start:end])} expected, "
-            f"got {_hex(seen[seen_start:seen_end])}",
+            text=f"native frames {start}, {kind}: expected are the return addresses "
+            f"{_hex(true[start:end])}, got {_hex(seen[seen_start:seen_end])}",
             is_marked=any(shown.is_unsure[gap] or shown.is_in_group(gap) for gap in near),
         )
 

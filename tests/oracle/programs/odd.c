@@ -1,18 +1,12 @@
 /* Odd native steps: signal handlers, other stacks, other interpreters, a procedure linkage table, and
  * functions (odd.S, bare.c) of which nothing says how to unwind them. */
-#define _GNU_SOURCE
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "stops.h"
 
-#include <execinfo.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
-#define STEP __attribute__((noinline, noclone))
-#define COPY(N) __asm__ volatile("/* " #N " */" ::: "memory")
 #define EACH_COPY(M) M(00) M(01) M(02) M(03)
 #define STACK_SIZE (32u << 20)
 
@@ -169,33 +163,6 @@ EACH_COPY(INTERPRETER)
 
 /* --- stops ----------------------------------------------------------------------------------- */
 
-#define MAX_PCS 16384
-
-STEP static int tell(PyObject *note, void **pcs, int count)
-{
-    PyObject *list = PyList_New(count);
-    for (int index = 0; list && index < count; index++)
-        PyList_SET_ITEM(list, index, PyLong_FromVoidPtr(pcs[index]));
-    PyObject *result = list ? PyObject_CallFunctionObjArgs(note, list, NULL) : NULL;
-    Py_XDECREF(list);
-    Py_XDECREF(result);
-    return result ? 0 : -1;
-}
-
-#define STOP(NAME, ...) \
-    STEP static PyObject *oracle_stop_##NAME(PyObject *self, PyObject *note) \
-    { \
-        void **pcs = malloc(MAX_PCS * sizeof *pcs); \
-        int failed = tell(note, pcs, backtrace(pcs, MAX_PCS)); \
-        free(pcs); \
-        if (failed) \
-            return NULL; \
-        Py_BEGIN_ALLOW_THREADS; \
-        __VA_ARGS__; \
-        Py_END_ALLOW_THREADS; \
-        Py_RETURN_NONE; \
-    }
-
 long oracle_bareleaf_entry(void);
 long oracle_bareleaf_pushed(void);
 long oracle_bareleaf_framed(void);
@@ -225,8 +192,6 @@ STOP(bareframed, oracle_bareleaf_framed())
 STOP(linked, oracle_linked(oracle_entry_of_getppid(), 0))
 STOP(linkedpushed, oracle_linked(oracle_entry_of_getpgrp(), 11))
 
-#define ROW(NAME) {#NAME, (PyCFunction)oracle_##NAME, METH_O, NULL},
-#define FAST_ROW(NAME) {#NAME, (PyCFunction)(void (*)(void))oracle_##NAME, METH_FASTCALL, NULL},
 #define ROWS(N) \
     ROW(raised_##N) ROW(alternate_##N) ROW(faulted_##N) ROW(trapped_##N) ROW(callednull_##N) \
     ROW(elsewhere_##N) ROW(tonocfi_##N) ROW(toframed_##N) ROW(totrashing_##N) ROW(tobare_##N) \

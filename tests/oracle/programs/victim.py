@@ -23,6 +23,7 @@ import threading
 import time
 import traceback
 import types
+from pathlib import Path
 
 STACK_BYTES = 64 << 20
 DEADLINE_S = 60
@@ -72,19 +73,17 @@ class Runner:
         self.folder = folder
         self.script = script
         self.spaces = spaces
-        self.truth = os.path.join(folder, "truth", script["name"])
+        self.truth = folder / "truth" / script["name"]
         self.failure = None
 
     def load(self):
         """Define the functions of the script."""
-        path = os.path.join(self.folder, self.script["file"])
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        module = types.ModuleType(self.script["name"])
-        module.__dict__.update(self.spaces, NOTE=self.note, NOTE_OUTER=self.note_outer)
-        module.__dict__.update(INNER=INNER.format(victim=__file__, folder=self.folder, name=self.script["name"]))
-        sys.modules[module.__name__] = module
-        exec(compile(text, path, "exec"), module.__dict__)
+        name, path = self.script["name"], str(self.folder / self.script["file"])
+        module = types.ModuleType(name)
+        inner = INNER.format(victim=__file__, folder=str(self.folder), name=name)
+        module.__dict__.update(self.spaces, NOTE=self.note, NOTE_OUTER=self.note_outer, INNER=inner)
+        sys.modules[name] = module
+        exec(compile(Path(path).read_text("utf-8"), path, "exec"), module.__dict__)
         self.module = module
 
     def enter(self):
@@ -92,7 +91,7 @@ class Runner:
         try:
             self.module.f0()
             self.failure = "the script came to its end"
-        except BaseException:
+        except BaseException:  # noqa: BLE001  (told, whatever it is)
             self.failure = traceback.format_exc(limit=-5)
 
     def note(self, addresses):
@@ -107,14 +106,14 @@ class Runner:
 
     def write(self, truth, kind=""):
         truth["thread_id"] = threading.get_native_id()
-        with open(self.truth + ".new", "w", encoding="utf-8") as file:
-            json.dump(truth, file)
-        os.rename(self.truth + ".new", self.truth + kind + ".json")
+        new = self.truth.with_suffix(".new")
+        new.write_text(json.dumps(truth), "utf-8")
+        new.rename(self.truth.with_suffix(kind + ".json"))
 
     def wait(self):
         """Wait until the truth is written, or cannot be."""
         end = time.monotonic() + DEADLINE_S
-        while not self.failure and not os.path.exists(self.truth + ".json"):
+        while not self.failure and not self.truth.with_suffix(".json").exists():
             if time.monotonic() > end:
                 self.failure = "the script did not stop"
             time.sleep(0.0005)
@@ -131,7 +130,7 @@ START = {
 def load_native(path):
     """The extension module in the file `path`, its functions bound when they are called."""
     sys.setdlopenflags(os.RTLD_LAZY)
-    name = os.path.basename(path).split(".")[0]
+    name = Path(path).name.split(".")[0]
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -154,10 +153,9 @@ def spaces_of(plan):
 
 
 def main():
-    folder = sys.argv[1]
-    with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
-        plan = json.load(file)
-    sys.path.insert(0, folder)
+    folder = Path(sys.argv[1])
+    plan = json.loads((folder / "plan.json").read_text("utf-8"))
+    sys.path.insert(0, str(folder))
     if plan["install"]:
         sys.path.append(plan["install"]["source"])
         importlib.import_module("lastwords").install(
@@ -188,14 +186,13 @@ def give_up(runner):
 
 def go_on(folder, name, function):
     """In an interpreter of its own: run the rest of a script, from `function` on."""
-    with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
-        plan = json.load(file)
+    plan = json.loads((Path(folder) / "plan.json").read_text("utf-8"))
     gc.disable()
     sys.setrecursionlimit(100_000)
     sys.path.insert(0, folder)
     spaces = {"steps": load_native(plan["extensions"]["steps"])}
     [script] = [script for script in plan["scripts"] if script["name"] == name]
-    runner = Runner(folder, script, spaces)
+    runner = Runner(Path(folder), script, spaces)
     runner.load()
     getattr(runner.module, function)()
 
@@ -203,4 +200,4 @@ def go_on(folder, name, function):
 if __name__ == "__main__":
     main()
 else:
-    go_on(*PLACE)
+    go_on(*globals()["PLACE"])
