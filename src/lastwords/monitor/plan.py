@@ -63,8 +63,8 @@ class MonitorPlan:
         """Return the plan as the monitor reads it (`crates/monitor/src/outside.rs`).
 
         Args:
-            more: Further keys: `process` of `dump`, an id or a name; `count`, `is_quiet`, `is_without_children` of
-                `run`.
+            more: Further keys: `process` of `dump`, an id or a name; `count`, `is_quiet`,
+                `is_without_children` of `run`.
 
         Raises:
             ProcessError: A kind is not known (`order_invalid`).

@@ -167,8 +167,8 @@ class UnknownFrames:
 class Frame:
     """One frame of a merged stack.
 
-    `unknown_frames`: what is not known of the stack before this frame. `omitted_frames`: so many were
-    left out before this one because the stack is longer than the limit. `inlines` is newest
+    `unknown_frames`: what is not known of the stack before this frame. `omitted_frames`: so many
+    were left out before this one because the stack is longer than the limit. `inlines` is newest
     call first. `registers` are there in the newest frame of the crashing thread.
     """
 
