@@ -69,15 +69,14 @@ def test_a_living_process_shows_its_python_frames_and_goes_on(
     version = platform.python_version()
     assert lines[0].startswith(f"{PROGRAM} ({standing.pid}), CPython {version}, 2 threads")
     assert "stood still for" in lines[0]
-    main = lines.index(f"Thread {standing.pid} (python)")
-    assert lines[main + 1 : main + 7] == [
-        f'  File "{STAND}", line 53, in <module>',
-        "    main()",
-        f'  File "{STAND}", line 50, in main',
-        "    wait_for_input()",
-        f'  File "{STAND}", line 38, in wait_for_input',
-        "    sys.stdin.read()",
-    ]
+    main = lines.index(f'Thread {standing.pid} "MainThread" (python)')
+    source = STAND.read_text("utf-8").splitlines()
+    called = ["main()", "        wait_for_input()", "    sys.stdin.read()"]
+    expected = []
+    for function, text in zip(["<module>", "main", "wait_for_input"], called, strict=True):
+        number = source.index(text) + 1
+        expected += [f'  File "{STAND}", line {number}, in {function}', f"    {text.strip()}"]
+    assert lines[main + 1 : main + 7] == expected
     assert "  [this frame repeated 8 more times: --all]" in lines
     assert "C " not in done.stdout
     assert "\x1b" not in done.stdout
@@ -201,8 +200,8 @@ def test_who_holds_the_gil_and_who_waits_for_it(tmp_path: Path) -> None:
         process.kill()
         process.communicate()
     assert states == [(True, False), (False, True)], "the main thread holds, the other waits"
-    assert f"Thread {pid} (python), holds the GIL" in shown
-    assert ", waits for the GIL" in shown
+    assert f'Thread {pid} "MainThread" (python), holds the GIL' in shown
+    assert '"the waiter" (python), waits for the GIL' in shown
 
 
 COLLECTOR = """

@@ -62,7 +62,7 @@ fn show(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let document = Document::deserialize(&document).map_err(|error| {
         Failure::new("core_failed", format!("the analysis has another shape: {error}"), REPORT)
     })?;
-    let look = Look::new(arguments, target.pid());
+    let look = Look::new(arguments, &document, target.pid());
     let page = text::page(&document, &target.title(), &look);
     Ok(written(out.write_all(page.as_bytes()).and_then(|()| out.flush()), status))
 }

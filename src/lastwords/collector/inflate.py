@@ -17,6 +17,7 @@ __all__ = ["Inflater", "has_encoding"]
 _PIECE_BYTES = 256 << 10
 _AUTO_DETECT_GZIP_ZLIB = zlib.MAX_WBITS | 32
 _RAW = -zlib.MAX_WBITS
+_PADDING = b"\0"  # gzip allows zeros between its members
 
 
 def has_encoding(header: str) -> bool:
@@ -84,8 +85,10 @@ class Inflater:
             raise Refusal(self._reason, "the compressed stream is cut")
 
     def _begin(self, chunk: bytes) -> bytes:
-        if self._engine is not None or self._is_first_member_done:
+        if self._engine is not None:
             return chunk
+        if self._is_first_member_done:
+            return chunk.lstrip(_PADDING)
         self._head += chunk
         if len(self._head) < 2:
             return b""
@@ -99,7 +102,7 @@ class Inflater:
             return engine.unconsumed_tail
         self._engine = None
         self._is_first_member_done = True
-        return engine.unused_data.lstrip(b"\0")  # gzip allows zero padding between its members
+        return engine.unused_data.lstrip(_PADDING)
 
     def _count(self, size: int) -> None:
         self._out_bytes += size

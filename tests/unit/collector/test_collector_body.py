@@ -56,6 +56,14 @@ def test_any_chunking_unpacks_to_the_same(content, cuts, pack) -> None:
     assert out == content
 
 
+def test_padding_between_members_may_begin_a_chunk() -> None:
+    first, second = gzip.compress(b"one"), gzip.compress(b"two")
+    inflater = Inflater(LIMITS)
+    chunks = [first, b"\0", b"\0" + second]
+    assert b"".join(piece for chunk in chunks for piece in inflater.feed(chunk)) == b"onetwo"
+    inflater.finish()
+
+
 @settings(deadline=None)
 @given(content=st.binary(min_size=1, max_size=500), kept=st.integers(0, 400))
 def test_cut_stream_is_refused(content: bytes, kept: int) -> None:

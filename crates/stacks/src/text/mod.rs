@@ -33,10 +33,11 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// Colours only on a terminal. `pid`: whose root folder source files are looked for in.
-    pub(crate) fn new(arguments: &Arguments, pid: Option<i32>) -> Self {
+    /// Colours only on a terminal. `pid`: whose root folder source files are looked for in. Without
+    /// any Python, native stacks are all there is to show.
+    pub(crate) fn new(arguments: &Arguments, document: &Document, pid: Option<i32>) -> Self {
         Self {
-            is_native: arguments.is_native,
+            is_native: arguments.is_native || document.python.is_none(),
             is_all: arguments.is_all,
             is_newest_first: arguments.is_newest_first,
             paint: Paint::for_stdout(),
@@ -63,8 +64,7 @@ pub(crate) fn page(document: &Document, title: &str, look: &Look) -> String {
     let mut without_python = 0_usize;
     for (index, one) in document.threads.iter().enumerate() {
         let has_python = one.frames.iter().any(crate::document::Frame::is_python);
-        // Without any Python, native stacks are all there is to show.
-        if !look.is_native && !has_python && document.python.is_some() && !look.is_all {
+        if !look.is_native && !has_python && !look.is_all {
             without_python = without_python.saturating_add(1);
             continue;
         }
