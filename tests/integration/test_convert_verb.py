@@ -172,6 +172,21 @@ def test_a_microdump_of_a_log_becomes_a_dump(tmp_path: Path, cpu: str) -> None:
         assert frames[0]["function"] == first[3]
 
 
+def test_a_dump_of_arm64_becomes_a_core_of_arm64(tmp_path: Path) -> None:
+    log = corpus() / "files/google+breakpad/src/processor/testdata/microdump-arm64.dmp"
+    convert(log, tmp_path / "micro.dmp")
+    convert(tmp_path / "micro.dmp", tmp_path / "core")
+    shown = lastwords("analyze", tmp_path / "micro.dmp", "--json", cwd=tmp_path).stdout
+    registers = json.loads(shown)["crashing_thread"]["frames"][0]["registers"]
+    command = [tool("gdb-multiarch"), "--nx", "--batch", "-ex", "info registers pc sp x0 x29"]
+    done = subprocess.run(
+        [*command, "-c", tmp_path / "core"], capture_output=True, text=True, check=False
+    )
+    found = {line.split()[0]: int(line.split()[1], 16) for line in done.stdout.splitlines()[-4:]}
+    names = {"pc": "pc", "sp": "sp", "x0": "x0", "x29": "fp"}
+    assert found == {name: int(registers[ours], 16) for name, ours in names.items()}
+
+
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [

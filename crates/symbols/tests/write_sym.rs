@@ -194,24 +194,24 @@ fn symbol_files(folder: &Path) -> Vec<(&'static str, PathBuf)> {
     found
 }
 
-/// Clang writes an MD5 of each source file into DWARF 5; Microsoft's tools a checksum into PDBs.
+/// Clang writes an MD5 of each source file into DWARF 5 (version 14 only where no header is included); Microsoft's tools a checksum into PDBs.
 #[test]
 fn source_checksums_are_those_of_the_compiler() {
-    if Command::new("clang++").arg("--version").output().is_err() {
-        eprintln!("skipped: no clang++ on this machine");
+    if Command::new("clang").arg("--version").output().is_err() {
+        eprintln!("skipped: no clang on this machine");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     // Without headers: clang 14 leaves out all checksums of a unit when one file of it has none.
-    std::fs::write(folder.path().join("source.cpp"), "int main() { return 0; }\n").unwrap();
-    let mut command = Command::new("clang++");
-    command.args(["-O2", "-gdwarf-5", "-c", "-o", "source.o", "source.cpp"]);
+    let source = folder.path().join("source.c");
+    std::fs::write(&source, "int main(void) {\n    return 2;\n}\n").unwrap();
+    let mut command = Command::new("clang");
+    command.args(["-O2", "-gdwarf-5", "-c", "-o", "source.o", "source.c"]);
     assert!(command.current_dir(folder.path()).status().unwrap().success(), "{command:?}");
-    let mut link = Command::new("clang++");
+    let mut link = Command::new("clang");
     link.args(["-Wl,--build-id", "-o", "program", "source.o"]);
     assert!(link.current_dir(folder.path()).status().unwrap().success(), "{link:?}");
     let symbols = ModuleSymbols::open(&folder.path().join("program"));
-    let source = folder.path().join("source.cpp");
     let source = source.to_str().unwrap().to_owned();
     let found = symbols.source_checksums(&[source.clone(), "/nowhere.cpp".to_owned()]);
     let sum = Command::new("md5sum").arg(&source).output().unwrap().stdout;
