@@ -39,6 +39,8 @@ struct Walk<'a> {
     rva: u64,
     local_base: Option<&'static str>,
     parameter_base: Option<&'static str>,
+    /// Bytes of the frame without return address and parameters; 0 when not told.
+    frame_bytes: u32,
     scopes: Vec<Scope>,
     open: Vec<Open>,
     pending: Option<(usize, Pending)>,
@@ -58,6 +60,7 @@ pub(super) fn scopes(
         rva,
         local_base: None,
         parameter_base: None,
+        frame_bytes: 0,
         scopes: Vec::new(),
         open: Vec::new(),
         pending: None,
@@ -134,6 +137,7 @@ impl Walk<'_> {
             SymbolData::FrameProcedure(frame) => {
                 let machine = self.info.machine;
                 let flags = &frame.flags;
+                self.frame_bytes = frame.frame_byte_count;
                 self.local_base = frame_pointer(machine, flags.encoded_local_base_pointer);
                 self.parameter_base = frame_pointer(machine, flags.encoded_param_base_pointer);
             }
@@ -244,7 +248,11 @@ impl Walk<'_> {
             SymbolData::RegisterRelative(one) => {
                 let (place, words) = self.relative(one.register, one.offset.into());
                 let name = one.name.to_string().into_owned();
-                let is_parameter = one.slot.is_some();
+                // Parameters of x64 stand in the caller's frame, above the return address.
+                let is_above = self.local_base == Some("rsp")
+                    && self.frame_bytes > 0
+                    && i64::from(one.offset) > i64::from(self.frame_bytes);
+                let is_parameter = one.slot.is_some() || is_above;
                 self.add(name, is_parameter, one.type_index.0, place, words);
             }
             SymbolData::BasePointerRelative(one) => {
