@@ -169,18 +169,24 @@ impl Catalog {
     }
 }
 
-/// Whether there is no need to walk the folders for more. The files of modules of Windows and macOS
-/// are two: the PDB or dSYM names what the image unwinds.
+/// Whether there is no need to walk the folders for more. The files of modules are two, as a rule:
+/// the PDB, dSYM or separate debug file names what the image unwinds.
 fn is_complete(module: &ModuleId, found: &[Candidate]) -> bool {
-    use CandidateKind::{Breakpad, MachO, Pdb, Pe};
+    use CandidateKind::{Breakpad, Elf, MachO, Pdb, Pe};
     let count = |kind| found.iter().filter(|candidate| candidate.kind == kind).count();
     if count(Breakpad) > 0 {
         return true;
     }
     match module.image_stamp {
         Some(_) => count(Pe) > 0 && count(Pdb) > 0,
+        None if count(Elf) > 0 => found.iter().any(is_separate_debug_file),
         None => !found.is_empty() && count(MachO) != 1,
     }
+}
+
+/// By its name, as trees of build ids have them.
+fn is_separate_debug_file(candidate: &Candidate) -> bool {
+    candidate.path.extension().is_some_and(|extension| extension == "debug")
 }
 
 impl Index {
