@@ -53,7 +53,8 @@ def show(name: str, steps: str, stop: str, variant: str = "no_tables") -> None:
     kinds = [_KINDS[word] for word in words if word != "main"]
     scripts = [make_script("script_0000", kinds, _STOPS[stop], is_last=is_main)]
     if not is_main:
-        scripts.append(make_script("script_0001", [], HOLD, is_last=True))
+        last = CRASH if VARIANTS[variant].is_crash else HOLD
+        scripts.append(make_script("script_0001", [], last, is_last=True))
     document, judgements = documents_of(_interpreter(name), VARIANTS[variant], scripts)
     judgement = judgements[0]
     [thread] = [one for one in document["threads"] if one["thread_id"] == judgement.truth.thread_id]

@@ -85,8 +85,9 @@ def judge_moving(truth: Truth, document: dict[str, Any], *, has_names: bool) -> 
     [thread] = [one for one in document["threads"] if one["thread_id"] == truth.thread_id]
     python = [frame for frame in thread["frames"] if frame["kind"] == "python"]
     newer = len(python) - len(truth.python)
+    known = dataclasses.replace(truth, gaps=((), *truth.gaps[1:]), addresses=())
     if newer < 0:
-        return judge(truth, document, has_names=has_names)
+        return judge(known, document, has_names=has_names)
     bottom = python[newer]
     names = "".join(
         re.sub(r"_\d+$", "", frame["python"]["name"] or "?") + " " for frame in python[:newer]
@@ -100,7 +101,6 @@ def judge_moving(truth: Truth, document: dict[str, Any], *, has_names: bool) -> 
     at = next(i for i, frame in enumerate(thread["frames"]) if frame is bottom)
     thread["frames"] = thread["frames"][at:]
     bottom["python"] |= dataclasses.asdict(truth.python[0])
-    known = dataclasses.replace(truth, gaps=((), *truth.gaps[1:]), addresses=())
     rest = judge(known, document, has_names=has_names)
     return Judgement(truth=truth, differences=(*differences, *rest.differences))
 

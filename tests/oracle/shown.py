@@ -50,7 +50,7 @@ class Shown:
             else:
                 self._add_native(frame)
         # Behind the last frame nothing can carry a mark, so the thread does.
-        self.is_unsure[-1] |= is_cut or (thread or {}).get("is_whole") is False
+        self.is_unsure[-1] |= is_cut or (thread or {}).get("is_whole") is not True
 
     @property
     def unplaced(self) -> int:

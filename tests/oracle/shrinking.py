@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinds_stops import HOLD
+from kinds_stops import CRASH, HOLD
 from runs import judge_scripts
 from scripts import make_script
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from interpreters import Interpreter
+    from kinds_stops import Stop
     from scripts import Script
     from steps import Kind
     from variants import Variant
@@ -52,14 +53,16 @@ def _first(
     verdict: Verdict,
 ) -> Judgement | None:
     """The first candidate of that verdict."""
-    for batch in _batches(script, candidates):
+    for batch in _batches(script, candidates, CRASH if variant.is_crash else HOLD):
         for judgement in judge_scripts(interpreter, variant, batch):
             if judgement.verdict is verdict:
                 return judgement
     return None
 
 
-def _batches(script: Script, candidates: Sequence[Sequence[Kind]]) -> Iterator[list[Script]]:
+def _batches(
+    script: Script, candidates: Sequence[Sequence[Kind]], last: Stop
+) -> Iterator[list[Script]]:
     """The candidates as scripts of processes; of main threads a process has one."""
     if script.is_last:
         for kinds in candidates:
@@ -70,4 +73,4 @@ def _batches(script: Script, candidates: Sequence[Sequence[Kind]]) -> Iterator[l
             make_script(f"script_{index:04}", kinds, script.stop)
             for index, kinds in enumerate(candidates[start : start + _AT_ONCE])
         ]
-        yield [*scripts, make_script("script_9999", [], HOLD, is_last=True)]
+        yield [*scripts, make_script("script_9999", [], last, is_last=True)]

@@ -8,16 +8,38 @@
 #include <unistd.h>
 
 #define EACH_COPY(M) M(00) M(01) M(02) M(03)
-#define STACK_SIZE (32u << 20)
+#define STACK_SIZE (8u << 20)
+#define EARLY_STACKS 64
 
 /* What a handler or another stack's first function is to call. */
 static __thread PyObject *to_call;
 
+/* Stacks of before all threads: they lie above those of the threads, later ones below. */
+static char *early_stacks;
+static int taken;
+
+static void *map(size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* By turns above and below the thread's own stack. */
 static void *new_stack(void)
 {
-    void *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    return stack == MAP_FAILED ? NULL : stack;
+    int number = taken++;
+    if (number % 2 == 0 && number / 2 < EARLY_STACKS)
+        return early_stacks + (size_t)(number / 2) * STACK_SIZE;
+    return map(STACK_SIZE);
+}
+
+static int map_early_stacks(void)
+{
+    early_stacks = map((size_t)EARLY_STACKS * STACK_SIZE);
+    for (size_t at = 0; early_stacks && at < (size_t)EARLY_STACKS * STACK_SIZE; at += STACK_SIZE)
+        mprotect(early_stacks + at + STACK_SIZE - 4096, 4096, PROT_NONE);
+    return early_stacks ? 0 : -1;
 }
 
 /* --- signal handlers: between two frames stands one that the kernel made -------------------- */
@@ -32,7 +54,7 @@ static void handle(int number, int flags, void (*handler)(int, siginfo_t *, void
 /* Fails on the alternate stack itself, where the kernel goes on. */
 static void use_alternate_stack(void)
 {
-    stack_t stack = {.ss_sp = new_stack(), .ss_size = STACK_SIZE};
+    stack_t stack = {.ss_sp = new_stack(), .ss_size = STACK_SIZE - 4096};
     sigaltstack(&stack, NULL);
 }
 
@@ -109,7 +131,7 @@ EACH_COPY(SIGNALS)
         to_call = callee; \
         getcontext(&contexts[0]); \
         contexts[0].uc_stack.ss_sp = new_stack(); \
-        contexts[0].uc_stack.ss_size = STACK_SIZE; \
+        contexts[0].uc_stack.ss_size = STACK_SIZE - 4096; \
         contexts[0].uc_link = &contexts[1]; \
         makecontext(&contexts[0], oracle_entry_##N, 0); \
         swapcontext(&contexts[1], &contexts[0]); \
@@ -209,5 +231,7 @@ static PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit_oracle_odd(void)
 {
+    if (early_stacks == NULL && map_early_stacks() < 0)
+        return PyErr_NoMemory();
     return PyModule_Create(&definition);
 }
