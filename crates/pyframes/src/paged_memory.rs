@@ -64,7 +64,7 @@ mod tests {
     impl Memory for Addresses {
         fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
             self.0.set(self.0.get() + 1);
-            if address + buffer.len() as u64 > 0x3000 {
+            if address.saturating_add(buffer.len() as u64) > 0x3000 {
                 return Err(MemoryError::new(address, buffer.len(), "not there"));
             }
             for (at, word) in (address..).step_by(8).zip(buffer.chunks_mut(8)) {

@@ -21,7 +21,7 @@ use programs::{
     BARE, Disguise, Folder, Shared, WAITING, Waiting, ask, by_content, compiled, disguised, shared,
     symbol,
 };
-use support::interpreters;
+use support::interpreters::installed;
 
 /// A disguised copy of every shared library runs; exactly the runtime is found, by this way.
 fn check_disguise(name: &str, disguise: Disguise, way: Way, is_meant: impl Fn(u32) -> bool) {
@@ -94,7 +94,13 @@ fn a_runtime_that_is_not_exported_is_found_by_the_files_own_symbols() {
 #[test]
 fn a_stripped_runtime_is_found_by_its_section() {
     let disguise = Disguise { renames_runtime: true, strips: true, ..Disguise::default() };
-    check_disguise("engine.so", disguise, Way::Section, |_| true);
+    check_disguise("engine.so", disguise, Way::Section, |minor| minor >= 10);
+}
+
+#[test]
+fn a_stripped_runtime_without_a_section_is_found_by_back_pointers() {
+    let disguise = Disguise { renames_runtime: true, strips: true, ..Disguise::default() };
+    check_disguise("engine.so", disguise, Way::BackPointer, |minor| minor < 10);
 }
 
 #[test]
@@ -201,8 +207,8 @@ fn embedded(
 /// Static libraries of CPython, with the home and the version of each.
 fn archives() -> Vec<(PathBuf, PathBuf, u32)> {
     let mut found = Vec::new();
-    let of_machine = interpreters().into_iter().filter(|known| known.root.is_none());
-    let mut executables: BTreeSet<PathBuf> = of_machine.map(|known| known.executable).collect();
+    let mut executables: BTreeSet<PathBuf> =
+        installed().into_iter().map(|known| known.executable).collect();
     executables.insert("/usr/bin/python3.11".into());
     for executable in executables.into_iter().filter(|executable| executable.is_file()) {
         let code = "import sys, sysconfig; get = sysconfig.get_config_var; \
@@ -244,7 +250,8 @@ const DYNAMIC: [&str; 2] = ["-pie", "-no-pie"];
 
 #[test]
 fn an_interpreter_linked_into_a_stripped_program_is_found_by_its_section() {
-    check_embedded(&DYNAMIC, false, |_| Way::Section);
+    let way = |minor| if minor >= 10 { Way::Section } else { Way::BackPointer };
+    check_embedded(&DYNAMIC, false, way);
 }
 
 #[test]

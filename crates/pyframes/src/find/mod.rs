@@ -248,19 +248,25 @@ impl<'m> Search<'_, 'm> {
         });
     }
 
-    /// A module holds one runtime, but other data may look like one by one of the layouts: that
-    /// which reads best is taken.
+    /// A module holds one runtime, but other data may look like one by one of the layouts, and
+    /// neighbouring versions like each other: what is told of the version decides, then what reads
+    /// best.
     fn scan_back_pointers(&mut self) {
         let layouts = check::known_layouts();
         self.each_scan(|reach, module| {
-            let fitting = scan::back_pointers(reach, module, &layouts);
-            let Some((address, version)) = check::best_reading(reach, &fitting) else {
-                return Vec::new();
+            let mut fitting = scan::back_pointers(reach, module, &layouts);
+            let Some((first, _)) = fitting.first() else { return Vec::new() };
+            let told = version::candidates(reach, module, *first);
+            let told_like = |version: u32| told.iter().find(|told| **told >> 16 == version >> 16);
+            if fitting.iter().any(|(_, version)| told_like(*version).is_some()) {
+                fitting.retain(|(_, version)| told_like(*version).is_some());
+            }
+            let best = check::best_reading(reach, &fitting);
+            let found = |(address, version)| {
+                let version = told_like(version).copied().unwrap_or(version);
+                (address, Way::BackPointer, vec![version])
             };
-            let is_fitting = |told: &u32| told >> 16 == version >> 16;
-            let told = version::candidates(reach, module, address);
-            let version = told.into_iter().find(is_fitting).unwrap_or(version);
-            vec![(address, Way::BackPointer, vec![version])]
+            best.map(found).into_iter().collect()
         });
     }
 

@@ -7,7 +7,7 @@ use super::claims::claims;
 use crate::interpreters::{Interpreter, interpreters};
 
 /// The file with the interpreter's code: its shared library, or the executable itself.
-fn binary(interpreter: &Interpreter) -> PathBuf {
+pub(super) fn binary(interpreter: &Interpreter) -> PathBuf {
     let find = "import os, sys, sysconfig; get = sysconfig.get_config_var; \
                 path = os.path.join(get('LIBDIR') or '', get('INSTSONAME') or ''); \
                 print(path if os.path.isfile(path) and '.so' in path else os.path.realpath(sys.executable))";
@@ -15,8 +15,12 @@ fn binary(interpreter: &Interpreter) -> PathBuf {
     interpreter.outside(Path::new(String::from_utf8(output.stdout).unwrap().trim()))
 }
 
-/// What GDB answers, line by line; `None` when it is not installed.
-fn ask_gdb(interpreter: &Interpreter, questions: &[String]) -> Option<Vec<String>> {
+/// What GDB answers of a file of the interpreter, line by line; `None` when it is not installed.
+pub(super) fn ask_gdb(
+    interpreter: &Interpreter,
+    file: &Path,
+    questions: &[String],
+) -> Option<Vec<String>> {
     let mut gdb = Command::new("gdb");
     gdb.args(["--nx", "--batch", "-iex", "set debuginfod enabled off", "-iex"]);
     let debug_files = interpreter.outside(Path::new("/usr/lib/debug"));
@@ -24,7 +28,7 @@ fn ask_gdb(interpreter: &Interpreter, questions: &[String]) -> Option<Vec<String
     for question in questions {
         gdb.args(["-ex", question]);
     }
-    let output = gdb.arg(binary(interpreter)).output().ok()?;
+    let output = gdb.arg(file).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 
@@ -37,7 +41,7 @@ fn tables_agree_with_debug_information() {
         let questions: Vec<String> = claims.iter().map(question).collect();
         let expected: Vec<String> =
             claims.iter().map(|(name, _, value)| format!("{name} {value}")).collect();
-        match ask_gdb(&interpreter, &questions) {
+        match ask_gdb(&interpreter, &binary(&interpreter), &questions) {
             None => eprintln!("skipped: gdb is not installed"),
             Some(answers) if answers.is_empty() => {
                 eprintln!("skipped: {interpreter:?} carries no debug information");

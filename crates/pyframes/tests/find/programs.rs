@@ -17,7 +17,8 @@ use std::time::Duration;
 use lastwords_pyframes::find::{FindLimits, Found, Mapping, ProcessFiles, Way, find_within};
 use lastwords_pyframes::{Limits, Outcome, Target, read_python};
 
-use crate::support::{Interpreter, ProcessMemory, interpreters, script};
+use crate::support::interpreters::installed;
+use crate::support::{Interpreter, ProcessMemory, script};
 
 /// What every interpreter under test runs: a known function that waits for its input to end.
 /// Only modules that are part of the interpreter, so that it works without exports.
@@ -95,7 +96,7 @@ pub struct Shared {
 
 /// The interpreters of this machine that are shared libraries.
 pub fn shared() -> Vec<Shared> {
-    let found = interpreters().into_iter().filter_map(|interpreter| {
+    let found = installed().into_iter().filter_map(|interpreter| {
         let library = library(&interpreter)?;
         let home = ask(&interpreter.executable, "import sys; print(sys.base_prefix)").into();
         Some(Shared { interpreter, library, home })

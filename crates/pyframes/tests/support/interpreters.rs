@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const OLDEST: u32 = 9;
 const NEWEST: u32 = 15;
@@ -35,7 +36,6 @@ impl Interpreter {
         command
     }
 
-    #[allow(dead_code)] // unit tests place nothing
     /// Puts a copy of `file` where the interpreter can read it; gives its path there.
     pub fn place(&self, file: &Path) -> PathBuf {
         let Some(root) = &self.root else { return file.to_owned() };
@@ -44,7 +44,9 @@ impl Interpreter {
         let text = std::fs::read(file).expect("the file can be read");
         if std::fs::read(&outside).ok().as_ref() != Some(&text) {
             // Other tests may be reading the old one.
-            let new = outside.with_extension(std::process::id().to_string());
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let new = outside.with_extension(format!("{}-{number}", std::process::id()));
             std::fs::write(&new, text).expect("the root can be written to");
             std::fs::rename(&new, &outside).expect("the copy can be renamed");
         }
@@ -80,6 +82,12 @@ fn command(root: Option<&Path>, executable: &Path) -> Command {
 pub fn interpreters() -> Vec<Interpreter> {
     static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
     FOUND.get_or_init(find).clone()
+}
+
+/// Those that programs of this machine can load.
+#[allow(dead_code)] // unit tests load none
+pub fn installed() -> Vec<Interpreter> {
+    interpreters().into_iter().filter(|found| found.root.is_none()).collect()
 }
 
 fn find() -> Vec<Interpreter> {

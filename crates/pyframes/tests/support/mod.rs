@@ -10,7 +10,7 @@
 )]
 
 pub mod details;
-mod interpreters;
+pub mod interpreters;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

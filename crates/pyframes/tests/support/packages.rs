@@ -7,8 +7,11 @@ use std::sync::Mutex;
 use crate::support::Interpreter;
 
 /// Installs `packages` (as pip takes them) for the interpreter; `None`, said aloud, when they
-/// cannot be had. Only wheels, so nothing is built.
+/// cannot be had. Only wheels, so nothing is built. Roots have no pip, and do not see the folder.
 pub fn install(interpreter: &Interpreter, packages: &[&str]) -> Option<PathBuf> {
+    if interpreter.root.is_some() {
+        return None;
+    }
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let name = format!("3.{}-{}", interpreter.minor(), packages.join("-"));
