@@ -26,6 +26,7 @@ __all__ = ["Built", "build", "greenlet_folder", "stripped_library"]
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 DEADLINE_S = 300
+GREENLET = "greenlet<4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,8 @@ def build(interpreter: Interpreter, *, has_debug_info: bool = True, is_odd: bool
     greenlets = greenlet_folder(interpreter)
     if greenlets:
         has.add("greenlet")
-    return Built(extensions=parts, rust=rust, has=frozenset(has), path=greenlets)
+    path = (greenlets,) if greenlets else ()
+    return Built(extensions=parts, rust=rust, has=frozenset(has), path=path)
 
 
 def stripped_library(interpreter: Interpreter, option: str) -> Path:
@@ -161,21 +163,26 @@ def _rust(debug_info: str) -> Path | None:
 
 
 @functools.cache
-def greenlet_folder(interpreter: Interpreter) -> tuple[Path, ...]:
-    """The folder of the greenlet package for that interpreter, if there is one.
-
-    One in the cache is put there by hand, for the tests install nothing:
-    `python3.12 -m pip install --target target/oracle/greenlet-3.12 greenlet`.
-    """
-    cached = _cache() / f"greenlet-{interpreter.numbers[0]}.{interpreter.numbers[1]}"
-    if cached.is_dir():
-        return (cached,)
-    asked = "import greenlet, os; print(os.path.dirname(os.path.dirname(greenlet.__file__)))"
-    done = subprocess.run(
-        [interpreter.program, "-c", asked],
-        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
-    )  # fmt: skip
-    return (Path(done.stdout.strip()),) if done.returncode == 0 else ()
+@functools.cache
+def greenlet_folder(interpreter: Interpreter) -> Path | None:
+    """The folder of the greenlet package for that interpreter, installed once; a wheel, or none."""
+    folder = _cache() / f"greenlet-{interpreter.numbers[0]}.{interpreter.numbers[1]}"
+    if not folder.is_dir():
+        _cache().mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix="greenlet-", dir=_cache()))
+        done = subprocess.run(
+            [
+                interpreter.program, "-m", "pip", "install", "--quiet", "--no-deps",
+                "--disable-pip-version-check", "--only-binary", ":all:", "--target", new, GREENLET,
+            ],
+            capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            print(f"no {GREENLET} for {interpreter.name}: {done.stderr.strip()}", file=sys.stderr)
+            shutil.rmtree(new)
+            return None
+        new.rename(folder)
+    return folder
 
 
 def _package(name: str) -> Path | None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from amount import IS_WHOLE, LOOKS, PLAIN_SCRIPTS, SEED, VARIANT_SCRIPTS, Cell, cells
 from interpreters import interpreters
-from known import known_defect
 from moving import THREADS, run_moving
 from report import MOVING
 from runs import run
@@ -26,17 +25,13 @@ pytestmark = [pytest.mark.oracle, pytest.mark.timeout(3600 if IS_WHOLE else 300)
 
 
 @pytest.mark.parametrize("cell", cells(), ids=str)
-def test_every_thread_is_right_or_marked(
-    cell: Cell, page: Page, request: pytest.FixtureRequest
-) -> None:
+def test_every_thread_is_right_or_marked(cell: Cell, page: Page) -> None:
     if not has_what_it_needs(cell.variant, cell.interpreter):
         page.add(cell.variant.name, cell.interpreter, [])
         pytest.skip("the greenlet package is not there for this interpreter")
     count = PLAIN_SCRIPTS if cell.variant.name == "plain" else VARIANT_SCRIPTS
     judgements = run(cell.interpreter, cell.variant, seed=SEED, count=count)
     page.add(cell.variant.name, cell.interpreter, judgements)
-    if reason := known_defect(cell.variant.name, cell.interpreter):
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     allowed = {Verdict.RIGHT}
     if not cell.variant.must_be_right or cell.interpreter.numbers < (3, 10):
         allowed.add(Verdict.MARKED)

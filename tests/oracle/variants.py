@@ -100,7 +100,7 @@ class Variant:
 def has_what_it_needs(variant: Variant, interpreter: Interpreter) -> bool:
     """Whether packages are there that a variant needs."""
     is_needed = any(_ODD[name].needs == "greenlet" for name in variant.odd if name in _ODD)
-    return not is_needed or bool(greenlet_folder(interpreter))
+    return not is_needed or greenlet_folder(interpreter) is not None
 
 
 VARIANTS = {

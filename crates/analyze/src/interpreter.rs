@@ -3,8 +3,9 @@
 use minidump::{MinidumpModule, MinidumpModuleList, Module};
 use minidump_unwind::{FrameTrust, StackFrame};
 
-/// The evaluation loop under its names: CPython 3.6 to 3.13, 3.14's tail-call form, and older.
-const EVALUATION: &[&str] = &["_PyEval_EvalFrame", "_TAIL_CALL_", "PyEval_EvalFrameEx"];
+/// The evaluation loop under its names: since CPython 3.6, and 3.14's tail-call form. Functions
+/// without `Default`, which may be inlined anywhere, only lead to it.
+const EVALUATION: &[&str] = &["_PyEval_EvalFrameDefault", "_TAIL_CALL_"];
 
 /// Functions that only carry a call from Python to C or back. A name matches when it starts
 /// with one of these. What does something of its own (`list_extend`, `slot_tp_call`,

@@ -9,6 +9,7 @@ mod ahead;
 mod assertion;
 mod block_on;
 mod comments;
+mod course;
 mod cut;
 mod details;
 mod document;

@@ -9,12 +9,13 @@ use minidump::{
 };
 use minidump_unwind::{FrameTrust, StackFrame};
 
+use crate::course::{address_of, is_one_stack};
 use crate::interpreter;
 use crate::merge::NativeSpan;
 use crate::python::ByThread;
 use crate::resync::{Verdict, check, distances, most_common};
 use crate::stack::Stack;
-use crate::stacks::Stacks;
+use crate::stacks::{Stacks, range_of};
 
 /// Restarts of one thread's walk; each must get further up the stack.
 const MAX_RESTARTS: usize = 256;
@@ -27,32 +28,52 @@ const PRESERVED: [&str; 6] = ["rbx", "rbp", "r12", "r13", "r14", "r15"];
 impl<'a> Stacks<'a> {
     /// Begins walks anew that the anchors of Python frames show to be wrong or cut short.
     pub(crate) fn check_all(&mut self, stacks: &mut [Stack], python: &ByThread<'_>) {
-        for (stack, on_thread) in stacks.iter_mut().zip(&python.threads) {
-            stack.anchors = on_thread.anchors();
-            if stack.anchors.iter().all(Option::is_none) || is_shifted(stack) {
-                stack.anchors = anchors_by_order(stack, stack.anchors.len());
-            }
-        }
+        let anchors: Vec<Vec<Option<u64>>> = stacks
+            .iter_mut()
+            .zip(&python.threads)
+            .zip(&self.threads.list)
+            .map(|((stack, on_thread), thread)| {
+                let anchors = on_thread.anchors();
+                self.place(stack, thread, &anchors);
+                if anchors.iter().any(Option::is_some) && !is_shifted(stack) {
+                    return anchors;
+                }
+                stack.anchors = anchors_by_order(stack, anchors.len());
+                stack.anchors.iter().map(|position| position.map(address_of)).collect()
+            })
+            .collect();
         let known = stacks.iter().flat_map(|stack| distances(&stack.spans, &stack.anchors));
         let distance = most_common(known.collect());
         let evaluation = stacks.iter().find_map(|stack| {
             let index = stack.spans.iter().position(|s| s.is_evaluation && s.is_exact)?;
             stack.frames.get(stack.frame_of(index)?).cloned()
         });
-        for (stack, thread) in stacks.iter_mut().zip(&self.threads.list) {
-            if !stack.anchors.is_empty() {
-                self.mend(stack, thread, distance, evaluation.as_ref());
+        let threads = &self.threads.list;
+        for ((stack, thread), anchors) in stacks.iter_mut().zip(threads).zip(&anchors) {
+            if !anchors.is_empty() {
+                self.mend(stack, thread, anchors, (distance, evaluation.as_ref()));
             }
         }
     }
 
-    /// Mends one walk, anchor by anchor.
+    /// Where the anchors of a thread's Python frames are, on the stacks that were walked and those
+    /// behind them.
+    fn place(&self, stack: &mut Stack, thread: &'a MinidumpThread<'a>, anchors: &[Option<u64>]) {
+        let stack_at = |address: u64| {
+            let range = range_of(self.memory_of(thread, address).as_ref());
+            Some(range).filter(|range| range.contains(&address))
+        };
+        stack.anchors = stack.course.positions(anchors, &stack_at);
+    }
+
+    /// Mends one walk, anchor by anchor. What is known of all evaluation frames: the distance from
+    /// an anchor to its frame's end, and one of them.
     fn mend(
         &mut self,
         stack: &mut Stack,
         thread: &'a MinidumpThread<'a>,
-        distance: Option<u64>,
-        evaluation: Option<&StackFrame>,
+        anchors: &[Option<u64>],
+        (distance, evaluation): (Option<u64>, Option<&StackFrame>),
     ) {
         // The anchor that was tried last, and whether by a search.
         let (mut last, mut is_searched) = (0, false);
@@ -88,6 +109,7 @@ impl<'a> Stacks<'a> {
             if !is_going_on {
                 return stack.doubt(keep.saturating_sub(1), false);
             }
+            self.place(stack, thread, anchors);
             last = anchor;
         }
     }
@@ -102,16 +124,20 @@ impl<'a> Stacks<'a> {
     ) -> bool {
         let last = place.keep.checked_sub(1).and_then(|index| stack.frame_of(index));
         let last = last.and_then(|index| stack.frames.get(index)).cloned();
-        let memory = self.memory_of(thread, place.anchor);
+        let is_there = |last: &NativeSpan| is_one_stack(last.sp, place.anchor);
+        let span = place.keep.checked_sub(1).and_then(|index| stack.spans.get(index));
+        let memory = self.memory_of(thread, address_of(place.anchor));
+        let memory = memory.filter(|_| span.is_some_and(is_there));
         let Some((last, memory)) = last.zip(memory) else { return false };
         let start = last.context.get_stack_pointer();
-        let slots = (start..place.cfa).step_by(8).take(MAX_SEARCHED_SLOTS);
+        let cfa = address_of(place.cfa);
+        let slots = (start..cfa).step_by(8).take(MAX_SEARCHED_SLOTS);
         let mut candidates = slots.filter_map(|slot| {
             let resume: u64 = memory.get_memory_at_address(slot)?;
             self.walker.module_at(resume.checked_sub(1)?)?;
             candidate(&last, resume, slot.checked_add(8)?)
         });
-        let leads = |first: &StackFrame| self.walker.leads_to(first, memory, place.cfa);
+        let leads = |first: &StackFrame| self.walker.leads_to(first, memory, cfa);
         let mut tried = 0_usize;
         let most = MAX_CANDIDATES.min(self.probes_left);
         let mut candidates = candidates.by_ref().take(most).inspect(|_| {
@@ -122,11 +148,11 @@ impl<'a> Stacks<'a> {
         self.probes_left = self.probes_left.saturating_sub(tried);
         let Some(first) = found else { return false };
         stack.truncate(place.keep);
+        stack.course.go_back(place.anchor);
         if let Some(last) = stack.spans.last_mut() {
-            last.cfa = Some(first.context.get_stack_pointer());
+            last.cfa = Some(stack.course.position(first.context.get_stack_pointer()));
         }
-        let name = format!("thread {}", thread.raw.thread_id);
-        self.walk_into(stack, first, Some(memory), &name);
+        self.walk_on(stack, thread, first, Some(memory));
         true
     }
 
@@ -136,13 +162,12 @@ impl<'a> Stacks<'a> {
         thread: &'a MinidumpThread<'a>,
         place: &Restart<'_>,
     ) -> bool {
-        let memory = self.memory_of(thread, place.anchor);
+        let memory = self.memory_of(thread, address_of(place.anchor));
         let Some(first) = memory.and_then(|memory| self.caller_behind(place, &memory)) else {
             return false;
         };
-        stack.cut(place.keep, place.anchor, place.cfa);
-        let name = format!("thread {}", thread.raw.thread_id);
-        self.walk_into(stack, first, memory, &name);
+        stack.cut(place.keep, place.anchor, place.cfa, range_of(memory.as_ref()));
+        self.walk_on(stack, thread, first, memory);
         true
     }
 
@@ -154,12 +179,13 @@ impl<'a> Stacks<'a> {
     ) -> Option<StackFrame> {
         let MinidumpRawContext::Amd64(_) = place.evaluation.context.raw else { return None };
         let read = |address: u64| memory.get_memory_at_address::<u64>(address);
-        let resume = read(place.cfa.checked_sub(8)?)?;
+        let cfa = address_of(place.cfa);
+        let resume = read(cfa.checked_sub(8)?)?;
         let call = resume.checked_sub(1)?;
         self.walker.module_at(call)?;
-        let mut raw = CONTEXT_AMD64 { rip: resume, rsp: place.cfa, ..CONTEXT_AMD64::default() };
+        let mut raw = CONTEXT_AMD64 { rip: resume, rsp: cfa, ..CONTEXT_AMD64::default() };
         let mut known: HashSet<&'static str> = ["rip", "rsp"].into();
-        for (name, value) in self.walker.saved_registers(place.evaluation, place.cfa, &read) {
+        for (name, value) in self.walker.saved_registers(place.evaluation, cfa, &read) {
             if !known.contains(name) && raw.set_register(name, value).is_some() {
                 known.insert(name);
             }
@@ -178,6 +204,7 @@ impl<'a> Stacks<'a> {
 struct Restart<'f> {
     /// Frames that stay.
     keep: usize,
+    /// A position, as the next one.
     anchor: u64,
     /// End of the evaluation frame that owns the anchor.
     cfa: u64,

@@ -1,7 +1,10 @@
 //! One thread's native frames, and what the merge needs of them.
 
+use std::ops::Range;
+
 use minidump_unwind::{FrameTrust, StackFrame};
 
+use crate::course::{Course, is_one_stack};
 use crate::interpreter::{Interpreter, is_exact};
 use crate::merge::{Gap, Item, NativeSpan, merge};
 use crate::walk::Walked;
@@ -14,7 +17,9 @@ pub(crate) struct Stack {
     /// For each span of the merge, the native frame; `None` for a stand-in.
     pub(crate) frame_of_span: Vec<Option<usize>>,
     pub(crate) spans: Vec<NativeSpan>,
-    /// The anchor of each Python frame.
+    /// The stacks that they stand on; `sp` and `cfa` of spans are positions on them.
+    pub(crate) course: Course,
+    /// The position of each Python frame's anchor.
     pub(crate) anchors: Vec<Option<u64>>,
     /// Whether the oldest frame is the first function of the thread, by its own rule; `None` =
     /// there is no rule that could tell.
@@ -46,8 +51,8 @@ impl Stack {
             let is_evaluation = !is_before_gap && interpreter.is_evaluation(frame, caller);
             let is_exact = is_exact(frame.trust);
             self.spans.push(NativeSpan {
-                sp: frame.context.get_stack_pointer(),
-                cfa: caller.map(|caller| caller.context.get_stack_pointer()),
+                sp: self.course.position(frame.context.get_stack_pointer()),
+                cfa: caller.map(|c| self.course.position(c.context.get_stack_pointer())),
                 is_evaluation,
                 is_exact,
                 // It is not shown, so nobody would see that it is a guess.
@@ -71,12 +76,14 @@ impl Stack {
         self.total = self.total.saturating_sub(1);
     }
 
-    /// The walk goes on at lower addresses: what it has met owns nothing of the stack that is to
-    /// come, on which the anchors are.
-    pub(crate) fn leave(&mut self) {
-        for span in &mut self.spans {
-            (span.sp, span.cfa, span.is_evaluation) = (0, Some(0), false);
+    /// The walk goes on on a stack. The frame that it left the last one from owns the rest of
+    /// that.
+    pub(crate) fn enter(&mut self, stack: Range<u64>) {
+        let end = self.course.current().map(|left| self.course.position(left.end));
+        if let Some(last) = self.spans.last_mut() {
+            last.cfa = end;
         }
+        self.course.enter(stack);
     }
 
     /// Keeps the newest `keep` spans, and their frames.
@@ -90,20 +97,24 @@ impl Stack {
     /// Keeps `keep` frames, and makes room for a walk from the evaluation frame's end `cfa` on.
     ///
     /// An evaluation frame at the end is known to end at `cfa` now; otherwise one that was
-    /// not walked stands in for it.
-    pub(crate) fn cut(&mut self, keep: usize, anchor: u64, cfa: u64) {
+    /// not walked stands in for it. The anchor may be on another stack, which is entered.
+    pub(crate) fn cut(&mut self, keep: usize, anchor: u64, cfa: u64, stack: Range<u64>) {
         let dropped = self.spans.iter().skip(keep).take_while(|span| span.sp < anchor).count();
         self.truncate(keep);
         let mut end = None;
         if let Some(last) = self.spans.last_mut() {
             let has_room = last.cfa.is_none_or(|end| end > anchor);
-            if last.is_evaluation && last.is_exact && last.sp <= anchor && has_room {
+            let is_here = last.sp <= anchor && is_one_stack(last.sp, anchor);
+            if last.is_evaluation && last.is_exact && is_here && has_room {
                 last.cfa = Some(cfa);
+                self.course.go_back(anchor);
                 return;
             }
             last.cfa = last.cfa.map(|end| end.min(anchor));
-            end = last.cfa.or(Some(last.sp));
+            end = last.cfa.or(Some(last.sp)).filter(|end| is_one_stack(*end, anchor));
         }
+        self.course.leave_out(anchor);
+        self.course.enter(stack);
         self.spans.push(NativeSpan {
             sp: anchor,
             cfa: Some(cfa),

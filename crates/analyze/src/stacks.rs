@@ -1,7 +1,7 @@
 //! The stack of every thread: native frames within limits, and the plan of the merge.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use minidump::{MinidumpContext, MinidumpThread, UnifiedMemory};
 use minidump_processor::ProcessState;
@@ -108,6 +108,19 @@ impl<'a> Stacks<'a> {
             self.soft_errors.push("thread_stack_missing", place.as_str(), message);
         }
         let first = StackFrame::from_context(context, FrameTrust::Context);
+        stack.enter(range_of(memory.as_ref()));
+        self.walk_on(stack, thread, first, memory);
+    }
+
+    /// Walks from a frame on, also on other stacks.
+    pub(crate) fn walk_on(
+        &mut self,
+        stack: &mut Stack,
+        thread: &'a MinidumpThread<'a>,
+        first: StackFrame,
+        memory: Option<UnifiedMemory<'a, 'a>>,
+    ) {
+        let place = format!("thread {}", thread.raw.thread_id);
         self.walk_into(stack, first, memory, &place);
         self.follow_other_stacks(stack, thread, memory, &place);
     }
@@ -146,16 +159,18 @@ impl<'a> Stacks<'a> {
             {
                 return;
             }
-            match pointer.cmp(&here) {
-                Ordering::Equal => stack.drop_last(),
-                Ordering::Less => stack.leave(),
-                Ordering::Greater => {}
+            if pointer == here {
+                stack.drop_last();
+            }
+            let range = range_of(memory.as_ref());
+            if pointer < here || stack.course.current() != Some(&range) {
+                stack.enter(range);
             }
             self.walk_into(stack, first, memory, place);
         }
     }
 
-    pub(crate) fn walk_into(
+    fn walk_into(
         &mut self,
         stack: &mut Stack,
         first: StackFrame,
@@ -215,6 +230,12 @@ impl<'a> Stacks<'a> {
         let (own_end, listed_end) = (own.as_ref().and_then(end), listed.as_ref().and_then(end));
         if own_end.is_some() && own_end >= listed_end { own } else { listed.or(own) }
     }
+}
+
+/// The addresses of a stack; none where it is missing.
+pub(crate) fn range_of(memory: Option<&UnifiedMemory<'_, '_>>) -> Range<u64> {
+    let range = memory.and_then(UnifiedMemory::memory_range);
+    range.map_or(0..0, |range| range.start..range.end.saturating_add(1))
 }
 
 /// Puts the frames where `print_json` looks for them.

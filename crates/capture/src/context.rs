@@ -73,6 +73,18 @@ pub(crate) unsafe fn copy_registers(request: &mut CrashRequest, context: *const 
     }
 }
 
+/// Misaligned reads and writes are allowed from here on, until the handler returns.
+///
+/// The kernel leaves the flag AC (alignment check, Intel SDM 1, 3.4.3) to signal handlers as the
+/// program had set it. Compilers and the C library count on it being clear.
+#[inline(always)]
+pub(crate) fn allow_misaligned() {
+    // SAFETY: clears one flag; the stack is as before.
+    unsafe {
+        std::arch::asm!("pushfq", "and qword ptr [rsp], {others}", "popfq", others = const !0x4_0000);
+    }
+}
+
 /// Fills in the registers of the caller, at the place of the call, as a debugger would see them:
 /// what a caller must save itself is not told.
 #[inline(always)]

@@ -107,6 +107,7 @@ pub(crate) unsafe extern "C" fn on_fatal_signal(
     info: *mut libc::siginfo_t,
     context: *mut c_void,
 ) {
+    context::allow_misaligned();
     let errno = sys::errno();
     // SAFETY: the kernel gives a valid siginfo.
     let code = unsafe { (*info).si_code };

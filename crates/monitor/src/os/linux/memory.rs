@@ -1,6 +1,7 @@
 //! Reading the memory of another process, by the first way that is allowed.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -98,6 +99,29 @@ impl ProcessMemory {
             Way::ProcMem(_) => "proc_mem",
             Way::Served(_) => "served",
         }
+    }
+
+    /// Fills pages in few calls; gives those that could be read.
+    pub(crate) fn read_pages<const SIZE: usize>(
+        &self,
+        mut pages: Vec<(u64, Box<[u8; SIZE]>)>,
+    ) -> Vec<(u64, Box<[u8; SIZE]>)> {
+        if !matches!(self.way, Way::VmRead) {
+            pages.retain_mut(|(address, page)| self.try_read(*address, &mut page[..]).is_ok());
+            return pages;
+        }
+        let mut missing = HashSet::new();
+        let mut done = 0_usize;
+        while let Some(rest) = pages.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let read = sys::vm_read_pages(self.tid, rest);
+            done = done.saturating_add(read);
+            if read < sys::MOST_PAGES_AT_ONCE {
+                missing.extend(pages.get(done).map(|(address, _)| *address));
+                done = done.saturating_add(1);
+            }
+        }
+        pages.retain(|(address, _)| !missing.contains(address));
+        pages
     }
 
     fn try_read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {

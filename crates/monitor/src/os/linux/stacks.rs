@@ -5,10 +5,11 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
 use std::time::Duration;
 
+use lastwords_format::streams::python::PythonStream;
 use lastwords_pyframes::find::ProcessFiles;
 use lastwords_pyframes::{DetailsOptions, Limits, LocalsLimits, Target, read_python_with_details};
 
-use super::captured::CapturedMemory;
+use super::captured::{CapturedMemory, Page};
 use super::maps::{self, Mapping};
 use super::memory::ProcessMemory;
 use super::outside::first_python;
@@ -42,18 +43,51 @@ struct Before {
     mappings: Vec<Mapping>,
     auxv: AuxiliaryVector,
     python: Option<PythonTarget>,
+    memory: CapturedMemory,
+    options: DetailsOptions,
+    /// What the rehearsal read; with room for what stands there when it counts.
+    pages: Vec<(u64, Box<Page>)>,
 }
 
 impl Before {
-    fn look(pid: i32, soft_errors: &mut SoftErrors) -> Self {
+    fn look(pid: i32, has_locals: bool, soft_errors: &mut SoftErrors) -> Self {
         let mappings = mappings(pid, soft_errors);
         let auxv = soft_errors.keep(AuxiliaryVector::read(pid), "file_not_read", "auxv");
         let auxv = auxv.unwrap_or_default();
-        let memory = ProcessMemory::open(pid, 0, None);
+        let source = ProcessMemory::open(pid, 0, None);
         let ranges: Vec<_> = mappings.iter().map(Mapping::to_find).collect();
         let files = ProcessFiles::new(unsigned(pid), &ranges);
-        let python = first_python(&memory, &ranges, &files, soft_errors);
-        Self { pid, mappings, auxv, python }
+        let python = first_python(&source, &ranges, &files, soft_errors);
+        let locals = has_locals.then(LocalsLimits::default);
+        let options = DetailsOptions { locals, ..DetailsOptions::default() };
+        let memory = CapturedMemory::new(source, &mappings);
+        let mut before = Self { pid, mappings, auxv, python, memory, options, pages: Vec::new() };
+        before.read_python();
+        before.pages = before.memory.take_changing();
+        before
+    }
+
+    /// Reads all that there is of Python, so that it is kept. The dump's writer reads the same
+    /// again, from what is kept.
+    fn read_python(&self) -> Option<PythonStream> {
+        let PythonTarget { runtime_address, version, calibration } = self.python?;
+        let target = Target { runtime_address, python_version: version, calibration };
+        let limits = Limits::default();
+        let read = read_python_with_details(&self.memory, &target, &limits, &self.options);
+        Some(read.ok()?.stream)
+    }
+
+    /// Reads what may have changed by the next moment.
+    fn capture(&mut self, threads: &[ThreadSnapshot]) {
+        let stacks = stacks(&self.mappings, threads);
+        self.memory.keep_with(std::mem::take(&mut self.pages), &stacks);
+        if let Some(stream) = self.read_python() {
+            let region_at = |address| {
+                let mapping = self.mappings.iter().find(|mapping| mapping.contains(address));
+                mapping.map(|mapping| mapping.region)
+            };
+            self.memory.keep(&python_stacks::elsewhere(&stream, &stacks, &region_at));
+        }
     }
 }
 
@@ -65,8 +99,9 @@ fn mappings(pid: i32, soft_errors: &mut SoftErrors) -> Vec<Mapping> {
 
 impl LinuxSnapshot {
     /// Stops all threads of a process for as long as it takes to read their registers, stacks and
-    /// Python frames, about 1 ms for 30 threads; everything else is read before and after.
-    /// `has_locals`: values of variables too.
+    /// Python frames, about 1 ms for 30 threads. While they still run, all is read once as a
+    /// rehearsal: so it is known which pages to read when it counts, in one call. `has_locals`:
+    /// values of variables too.
     ///
     /// # Errors
     /// Why its stacks cannot be read, and what to type.
@@ -76,7 +111,7 @@ impl LinuxSnapshot {
         soft_errors: &mut SoftErrors,
     ) -> Result<StacksSnapshot, Failure> {
         let pid = target::check(id)?;
-        let mut before = Before::look(pid, soft_errors);
+        let mut before = Before::look(pid, has_locals, soft_errors);
         let mut stopped = StoppedThreads::stop_others(pid, 0, soft_errors);
         let mut threads = stopped_threads(pid, &stopped, soft_errors);
         if threads.is_empty() {
@@ -86,14 +121,14 @@ impl LinuxSnapshot {
         if threads.iter().any(|thread| is_elsewhere(thread, &before.mappings)) {
             before.mappings = mappings(pid, soft_errors);
         }
-        let memory = capture(&before, &threads, has_locals);
+        before.capture(&threads);
         stopped.let_go_but(None);
-        memory.end();
+        before.memory.end();
         for thread in &mut threads {
             thread.name = procfs::thread_name(pid, i32::try_from(thread.id).unwrap_or(0));
         }
         let python = before.python;
-        let (snapshot, crash) = assemble(before, threads, memory, stopped)?;
+        let (snapshot, crash) = assemble(before, threads, stopped)?;
         let stopped = snapshot.stopped.borrow().stopped_for().unwrap_or_default();
         Ok(StacksSnapshot { snapshot, crash, python, stopped })
     }
@@ -127,42 +162,20 @@ fn is_elsewhere(thread: &ThreadSnapshot, mappings: &[Mapping]) -> bool {
     pointer.is_some_and(|pointer| !mappings.iter().any(|mapping| mapping.contains(pointer)))
 }
 
-/// Reads what may have changed by the next moment.
-fn capture(before: &Before, threads: &[ThreadSnapshot], has_locals: bool) -> CapturedMemory {
-    let source = ProcessMemory::open(before.pid, 0, None);
-    let memory = CapturedMemory::new(source, &before.mappings);
+/// The parts of stacks that are in use.
+fn stacks(mappings: &[Mapping], threads: &[ThreadSnapshot]) -> Vec<Range<u64>> {
     let registers = threads.iter().filter_map(|thread| thread.registers.as_ref());
     let stacks = registers.filter_map(|registers| {
-        let stack = maps::stack_of(&before.mappings, registers.rsp)?;
+        let stack = maps::stack_of(mappings, registers.rsp)?;
         let start = registers.rsp.saturating_sub(super::RED_ZONE).max(stack.region.start);
         Some(start..stack.end().min(start.saturating_add(MOST_STACK)))
     });
-    let stacks: Vec<Range<u64>> = stacks.collect();
-    stacks.iter().for_each(|stack| memory.keep(stack));
-    if let Some(PythonTarget { runtime_address, version, calibration }) = before.python {
-        let target = Target { runtime_address, python_version: version, calibration };
-        let options = DetailsOptions {
-            locals: has_locals.then(LocalsLimits::default),
-            ..DetailsOptions::default()
-        };
-        // The dump's writer reads the same again, from what is kept now.
-        let limits = Limits::default();
-        if let Ok(outcome) = read_python_with_details(&memory, &target, &limits, &options) {
-            let region_at = |address| {
-                let mapping = before.mappings.iter().find(|mapping| mapping.contains(address));
-                mapping.map(|mapping| mapping.region)
-            };
-            let others = python_stacks::elsewhere(&outcome.stream, &stacks, &region_at);
-            others.iter().for_each(|stack| memory.keep(stack));
-        }
-    }
-    memory
+    stacks.collect()
 }
 
 fn assemble(
     before: Before,
     threads: Vec<ThreadSnapshot>,
-    memory: CapturedMemory,
     stopped: StoppedThreads,
 ) -> Result<(LinuxSnapshot, Crash), Failure> {
     let pid = before.pid;
@@ -189,7 +202,7 @@ fn assemble(
         auxv: before.auxv,
         pages: None,
         stopped: RefCell::new(stopped),
-        captured: Some(memory),
+        captured: Some(before.memory),
         frozen: OnceCell::new(),
         can_clone: Cell::new(false),
         kernel_stacks: None,
