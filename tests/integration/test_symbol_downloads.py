@@ -210,3 +210,52 @@ def test_a_download_bar_is_shown_on_a_terminal_only(
     assert "downloaded" in done.stdout
     assert "\x1b[" in shown
     assert "\x1b[" not in done.stdout
+
+
+def debugged(dump: Path, cwd: Path, *options: object, commands: str = "k") -> str:
+    words = ["debug", "-z", dump, "--no-local-modules", *options, "-c", f"{commands};q"]
+    done = lastwords(*words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+def test_a_debugger_downloads_from_the_servers_that_the_user_typed(
+    crash: tuple[Path, Path, str], site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump, debug, build_id = crash
+    publish(tmp_path / "site", f"_.debug/elf-buildid-sym-{build_id}/_.debug", debug.read_bytes())
+    path = f"srv*{tmp_path / 'store'}*{site.url}"
+    monkeypatch.setenv("_NT_SYMBOL_PATH", path)
+    unasked = debugged(dump, tmp_path)
+    assert "prog!deep" not in unasked
+    assert f"*** {site.url}: not asked" in unasked
+    assert site.asked == []
+    assert "prog!deep" in debugged(dump, tmp_path, "-y", path)
+    assert (tmp_path / "store").is_dir()
+    assert "prog!deep" in debugged(dump, tmp_path), "the store's folder is read without asking"
+
+
+def test_a_debugger_says_what_failed_and_noisy_what_came(
+    crash: tuple[Path, Path, str], site: Site, tmp_path: Path
+) -> None:
+    dump, debug, build_id = crash
+    publish(tmp_path / "site", f"_.debug/elf-buildid-sym-{build_id}/_.debug", debug.read_bytes())
+    path = f"srv*{tmp_path / 'store'}*{site.url}"
+    said = debugged(dump, tmp_path, commands=f"!sym noisy;.sympath {path};k;.reload /f")
+    assert f"SYMSRV: prog: downloaded {tmp_path / 'store'}" in said
+    assert "prog!deep" in said
+    site.close()
+    gone = debugged(dump, tmp_path, commands=f".sympath srv*{tmp_path / 'other'}*{site.url}")
+    assert f"*** {site.url}/" in gone
+
+
+def test_a_debugger_keeps_answers_about_symbols(
+    crash: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    dump, debug, _ = crash
+    cache = tmp_path / "answers"
+    debugged(dump, tmp_path, "-y", debug, "--cache-dir", cache)
+    assert list(cache.rglob("*")), "the first session fills it"
+    again = tmp_path / "again"
+    debugged(dump, tmp_path, "-y", debug, "--cache-dir", again, "--no-cache")
+    assert not again.exists()

@@ -23,6 +23,7 @@ class DumpSession:
         path: The file.
         symbols: Symbol sources, searched in this order. One that is not there finds nothing.
         local_modules: Whether module files named in the dump may be read from this machine.
+        cache_dir: Folder in which answers about symbols are kept, as in `analyze_dump_json`.
 
     Raises:
         DumpError: The file gives no analysis at all.
@@ -34,10 +35,16 @@ class DumpSession:
         *,
         symbols: Sequence[Path] = (),
         local_modules: bool = True,
+        cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
 
-        options = {"symbols": [str(item) for item in symbols], "local_modules": local_modules}
+        options: dict[str, Any] = {
+            "symbols": [str(item) for item in symbols],
+            "local_modules": local_modules,
+        }
+        if cache_dir is not None:
+            options["cache_dir"] = os.fspath(cache_dir)
         self.core_version = core.core_version()
         self._error = core.CoreError
         try:

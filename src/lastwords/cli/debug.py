@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from lastwords.analyze import DumpSession
+from lastwords.cli.symbol_options import DownloadOptions, cache_options, shown_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lastwords.debug import Debugger
+    from lastwords.symbols.download import Download
+    from lastwords.symbols.places import Places
+    from lastwords.symbols.wanted import WantedModule
 
 __all__ = ["command"]
 
@@ -39,8 +45,14 @@ In the prompt, .help lists the commands. Exit status: 0 done, 2 usage, 3 the fil
     envvar="_NT_SYMBOL_PATH",
     default="",
     metavar="PATH",
-    help="Symbol path: files and folders with ; between, also as srv*FOLDER*URL (URLs are not "
-    "asked). Default: _NT_SYMBOL_PATH.",
+    help="Symbol path: files, folders, addresses of servers and srv*FOLDER*URL, with ; between. "
+    "What servers have of the modules on the stack is downloaded. Default: what of _NT_SYMBOL_PATH "
+    "is on this machine; -y _NT_SYMBOL_PATH asks its servers too.",
+)
+@click.option(
+    "--insecure-http",
+    is_flag=True,
+    help="Allow http:// addresses of other machines; anybody on the way can change files.",
 )
 @click.option(
     "-srcpath",
@@ -64,7 +76,10 @@ In the prompt, .help lists the commands. Exit status: 0 done, 2 usage, 3 the fil
     is_flag=True,
     help="Do not read the module files that the dump names from this machine.",
 )
+@cache_options
+@click.pass_context
 def command(  # noqa: PLR0913  (one parameter per option)
+    context: click.Context,
     *,
     file: Path,
     symbol_path: str,
@@ -72,6 +87,8 @@ def command(  # noqa: PLR0913  (one parameter per option)
     commands: str,
     are_lines_shown: bool,
     no_local_modules: bool,
+    insecure_http: bool,
+    cache_dir: Path | None,
 ) -> None:
     """Open the minidump FILE and take commands in cdb's language.
 
@@ -80,14 +97,27 @@ def command(  # noqa: PLR0913  (one parameter per option)
     """
     from lastwords.debug import Debugger  # noqa: PLC0415  (help needs no commands)
     from lastwords.debug.banner import banner_lines  # noqa: PLC0415
-    from lastwords.debug.symbol_path import local_paths  # noqa: PLC0415
+    from lastwords.debug.downloads import download  # noqa: PLC0415
+    from lastwords.debug.symbol_path import SymbolPath  # noqa: PLC0415
 
-    session = DumpSession(
-        file, symbols=local_paths(symbol_path), local_modules=not no_local_modules
+    is_given = context.get_parameter_source("symbol_path") == ParameterSource.COMMANDLINE
+    symbols = SymbolPath(
+        text=symbol_path,
+        local_modules=not no_local_modules,
+        fetch=functools.partial(_fetch, insecure_http=insecure_http),
+        asks_servers=is_given,
+        insecure_http=insecure_http,
     )
-    debugger = Debugger(session, _write, symbol_path=symbol_path, source_path=source_path)
-    debugger.local_modules = not no_local_modules
+    session = DumpSession(
+        file,
+        symbols=symbols.places.all_paths,
+        local_modules=symbols.local_modules,
+        cache_dir=cache_dir,
+    )
+    debugger = Debugger(session, _write, symbols=symbols, source_path=source_path)
     debugger.are_lines_shown = are_lines_shown
+    for line in download(debugger):
+        click.echo(line, err=True)
     for line in banner_lines(debugger):
         debugger.emit(line)
     if commands:
@@ -99,6 +129,24 @@ def command(  # noqa: PLR0913  (one parameter per option)
 
 def _write(line: str) -> None:
     click.echo(line)
+
+
+def _fetch(
+    places: Places, modules: Sequence[WantedModule], *, insecure_http: bool
+) -> Sequence[Download]:
+    """Download with bars on a terminal."""
+    from lastwords.analyze.fetch import lacks_code  # noqa: PLC0415  (urllib)
+    from lastwords.symbols.download import Downloader  # noqa: PLC0415
+
+    options = DownloadOptions()
+    with shown_progress() as progress:
+        downloader = Downloader(
+            servers=places.servers,
+            limits=options.limits(insecure_http=insecure_http),
+            parallel=options.parallel,
+            progress=progress,
+        )
+        return downloader.fetch(modules, wants_code=[one for one in modules if lacks_code(one)])
 
 
 def _serve(debugger: Debugger) -> None:

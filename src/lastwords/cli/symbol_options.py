@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastwords.symbols import default_symbol_cache
 from lastwords.symbols.places import Places, parse_places
 
 if TYPE_CHECKING:
@@ -17,7 +20,14 @@ if TYPE_CHECKING:
     from lastwords.symbols.download import Progress
     from lastwords.symbols.http_get import GetLimits
 
-__all__ = ["DownloadOptions", "download_options", "shown_progress", "symbol_options"]
+__all__ = [
+    "DownloadOptions",
+    "cache_options",
+    "download_options",
+    "places_of",
+    "shown_progress",
+    "symbol_options",
+]
 
 SYMBOLS_HELP = (
     "Symbol source: file, folder, address of a server, srv*CACHE*URL, or _NT_SYMBOL_PATH for that"
@@ -41,6 +51,28 @@ def symbol_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def cache_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--cache-dir` and `--no-cache`; `cache_dir` is the folder, or `None` for no cache."""
+
+    @functools.wraps(command)
+    def with_folder(
+        *arguments: object, cache_dir: Path | None, no_cache: bool, **options: object
+    ) -> object:
+        folder = None if no_cache else cache_dir or default_symbol_cache()
+        return command(*arguments, cache_dir=folder, **options)
+
+    with_folder = click.option(
+        "--no-cache", is_flag=True, help="Neither use nor keep answers about symbols."
+    )(with_folder)
+    return click.option(
+        "--cache-dir",
+        metavar="PATH",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Keep answers about symbols here. "
+        "Default: LASTWORDS_CACHE_DIR, else the user's cache.",
+    )(with_folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

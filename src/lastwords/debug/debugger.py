@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from lastwords.debug.problem import Problem, missing
 from lastwords.debug.registry import COMMANDS, find, near
+from lastwords.debug.symbol_path import SymbolPath
 from lastwords.debug.syntax import split_commands
 from lastwords.debug.target import Frame, Module, Target, Thread
 from lastwords.errors import LastwordsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
     from typing import TextIO
 
     from lastwords.analyze import DumpSession
@@ -31,7 +31,7 @@ class Debugger:
     Args:
         session: The open dump.
         write: Takes one line of output, without its end.
-        symbol_path: As the user wrote it, for `.sympath`.
+        symbols: Where symbols are looked for.
         source_path: As the user wrote it, for `.srcpath`.
     """
 
@@ -40,13 +40,12 @@ class Debugger:
         session: DumpSession,
         write: Callable[[str], None],
         *,
-        symbol_path: str = "",
+        symbols: SymbolPath | None = None,
         source_path: str = "",
     ) -> None:
         self.target = Target(session)
-        self.symbol_path = symbol_path
+        self.symbols = symbols or SymbolPath()
         self.source_path = source_path
-        self.local_modules = True
         self.is_noisy = False
         self.are_lines_shown = True
         self.is_ended = False
@@ -245,10 +244,9 @@ class Debugger:
 
     # Symbols
 
-    def reopen(self, symbol_path: str, paths: Sequence[Path]) -> None:
-        """Look for symbols elsewhere."""
-        self.symbol_path = symbol_path
-        self.target.reopen(paths, local_modules=self.local_modules)
+    def look_anew(self) -> None:
+        """Look for symbols again, where they are looked for."""
+        self.target.reopen(self.symbols.places.all_paths, local_modules=self.symbols.local_modules)
 
 
 def _unknown(text: str) -> str:

@@ -34,7 +34,7 @@ def find_source(debugger: Debugger, file: str) -> Path | None:
             if candidate.is_file():
                 return candidate
     own = Path(file)
-    return own if debugger.local_modules and own.is_absolute() and own.is_file() else None
+    return own if debugger.symbols.local_modules and own.is_absolute() and own.is_file() else None
 
 
 def lines_around(debugger: Debugger, frame: Frame, *, before: int, after: int) -> Iterable[str]:

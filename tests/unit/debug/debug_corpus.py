@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lastwords.analyze import DumpSession
 from lastwords.debug import Debugger
+from lastwords.debug.symbol_path import SymbolPath
 
 REPOSITORY = Path(__file__).parents[3]
 GOLDEN = REPOSITORY / "tests/golden/debug"
@@ -38,9 +39,8 @@ class Session:
     def __init__(self, dump: Path, *symbols: Path) -> None:
         self.lines: list[str] = []
         session = DumpSession(dump, symbols=symbols, local_modules=False)
-        path = ";".join(str(one) for one in symbols)
-        self.debugger = Debugger(session, self.lines.append, symbol_path=path)
-        self.debugger.local_modules = False
+        path = SymbolPath(text=";".join(str(one) for one in symbols), local_modules=False)
+        self.debugger = Debugger(session, self.lines.append, symbols=path)
 
     def run(self, line: str) -> list[str]:
         """What the commands of a line say."""

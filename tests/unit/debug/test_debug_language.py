@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,10 @@ from lastwords.debug.expression import evaluate, evaluate_prefix
 from lastwords.debug.numbers import address_text
 from lastwords.debug.problem import Problem
 from lastwords.debug.registry import find, near
-from lastwords.debug.symbol_path import local_paths, notes_of
+from lastwords.debug.symbol_path import SymbolPath
 from lastwords.debug.syntax import split_commands, split_options
 from lastwords.debug.target import short_name, without_parameters
+from lastwords.errors import SymbolsError
 
 commands.load()
 
@@ -181,7 +184,15 @@ def test_parameters_are_cut_off_names() -> None:
     assert without_parameters("main") == "main"
 
 
-def test_symbol_paths_name_local_folders_and_servers_that_are_not_asked() -> None:
-    path = r"cache*/c;srv*/store*https://msdl.microsoft.com/download/symbols;/plain;/plain"
-    assert [str(one) for one in local_paths(path)] == ["/c", "/store", "/plain"]
-    assert any("not asked" in note for note in notes_of(path))
+def test_servers_of_a_symbol_path_are_asked_when_the_user_typed_it(tmp_path: Path) -> None:
+    text = f"srv*{tmp_path}/store*https://symbols.example.com/a;{tmp_path};/gone"
+    path = SymbolPath(text=text)
+    assert path.places.paths == (tmp_path, Path("/gone"))
+    assert [server.url for server in path.places.servers] == ["https://symbols.example.com/a"]
+    assert ["there is no" in note or "not asked" in note for note in path.notes()] == [True, True]
+    path.change(text)
+    assert path.asks_servers
+    assert len(list(path.notes())) == 1
+    with pytest.raises(SymbolsError, match="without TLS"):
+        path.change("http://symbols.example.com")
+    assert path.text == text

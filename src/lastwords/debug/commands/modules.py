@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lastwords.debug.downloads import download
 from lastwords.debug.expression import evaluate
 from lastwords.debug.problem import Problem
 from lastwords.debug.registry import command
-from lastwords.debug.symbol_path import local_paths, notes_of
 from lastwords.debug.syntax import split_options
 from lastwords.debug.target import leaf
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["module_line"]
 
 _THEME = "Modules, symbols and sources"
+_MICROSOFT = "https://msdl.microsoft.com/download/symbols"
 _KINDS = {
     "pdb": "(private pdb symbols)",
     "dwarf": "(private dwarf symbols)",
@@ -181,22 +182,25 @@ def _details(debugger: Debugger, module: Module) -> Iterable[str]:
 )
 def symbol_path(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
     """Where symbols come from."""
-    path = debugger.symbol_path
+    path = debugger.symbols.text
     if arguments.startswith("+"):
         name, arguments = ".sympath+", arguments[1:].strip()
     if arguments:
         path = f"{path};{arguments}" if name.endswith("+") and path else arguments
-        debugger.reopen(path, local_paths(path))
+        debugger.symbols.change(path)
+        debugger.look_anew()
+        yield from download(debugger)
     yield from path_lines(debugger)
 
 
 def path_lines(debugger: Debugger) -> Iterable[str]:
     """The symbol path, and what cannot be used of it."""
-    yield f"Symbol search path is: {debugger.symbol_path or '*** none ***'}"
-    expanded = ";".join(str(path) for path in local_paths(debugger.symbol_path))
-    yield f"Expanded Symbol search path is: {expanded}"
-    yield from notes_of(debugger.symbol_path)
-    if debugger.local_modules:
+    yield f"Symbol search path is: {debugger.symbols.text or '*** none ***'}"
+    places = debugger.symbols.places
+    expanded = [*map(str, places.all_paths), *(server.url for server in places.servers)]
+    yield f"Expanded Symbol search path is: {';'.join(expanded)}"
+    yield from debugger.symbols.notes()
+    if debugger.symbols.local_modules:
         yield "Then: the module files that the dump names, where they are on this machine"
     for problem in debugger.target.about["problems"]:
         yield f"*** WARNING: {problem['path']}: {problem['message']}"
@@ -204,14 +208,21 @@ def path_lines(debugger: Debugger) -> Iterable[str]:
 
 @command(
     ".symfix",
-    usage="",
-    summary="not here: symbols are never downloaded by a debugger session",
-    example=".sympath /build/symbols",
+    ".symfix+",
+    usage="[FOLDER]",
+    summary="take Microsoft's public symbol server, and keep what it gives in a folder",
+    example=".symfix /build/microsoft",
     theme=_THEME,
 )
-def symbol_fix(_: Debugger, __: str, ___: str) -> Iterable[str]:
-    """Say why there is no symbol server."""
-    raise Problem("No symbols are downloaded here. Put them into a folder, then: .sympath FOLDER")
+def symbol_fix(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
+    """Set the symbol path to Microsoft's server."""
+    folder = arguments.strip()
+    server = f"srv*{folder}*{_MICROSOFT}" if folder else f"srv*{_MICROSOFT}"
+    path = debugger.symbols.text
+    debugger.symbols.change(f"{path};{server}" if name.endswith("+") and path else server)
+    debugger.look_anew()
+    yield from download(debugger)
+    yield from path_lines(debugger)
 
 
 @command(
@@ -235,14 +246,15 @@ def source_path(debugger: Debugger, name: str, arguments: str) -> Iterable[str]:
 @command(
     ".reload",
     usage="[/f] [/i] [/u] [MODULE]",
-    summary="look for symbols anew; /f opens those of all modules (or of one) now",
+    summary="look for symbols anew, and download them from servers of the symbol path; /f opens "
+    "those of all modules (or of one) now",
     example=".reload /f /i",
     theme=_THEME,
 )
 def reload(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
     """Look for symbols anew."""
     options, rest = split_options(arguments)
-    debugger.target.reopen(local_paths(debugger.symbol_path), local_modules=debugger.local_modules)
+    debugger.look_anew()
     if "u" in options:
         return
     name = rest.split("=")[0].strip()
@@ -250,9 +262,13 @@ def reload(debugger: Debugger, _: str, arguments: str) -> Iterable[str]:
         module = debugger.target.module_named(name)
         if module is None:
             raise Problem(f'"{name}" was not found in the image list.')
+        yield from download(debugger, [module.index])
         debugger.target.load([module.index])
     elif "f" in options or "i" in options:
+        yield from download(debugger, range(len(debugger.target.modules)))
         debugger.target.load(None)
+    else:
+        yield from download(debugger)
     yield "." * len(debugger.target.modules)
     for module in debugger.target.modules:
         yield from _reload_notes(debugger, module)
