@@ -9,11 +9,13 @@ from benches.analyse_time import analyse_time
 from benches.capture_time import capture_time
 from benches.full_dump_time import full_dump_time
 from benches.install_cost import install_cost
+from benches.large_dump import large_dump
 from benches.measure import REPOSITORY, Row, machine
 from benches.monitor_cost import monitor_cost
 from benches.numpy_dump import numpy_dump
 from benches.stacks_time import stacks_time
 from benches.symbol_cache import symbol_cache
+from benches.text_symbols import text_symbols
 from benches.thread_creation import thread_creation
 from benches.throw_cost import throw_cost
 
@@ -28,6 +30,8 @@ PROMISES = [
     analyse_time,
     stacks_time,
     symbol_cache,
+    text_symbols,
+    large_dump,
 ]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"

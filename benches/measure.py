@@ -19,6 +19,7 @@ __all__ = [
     "PROGRAMS",
     "REPOSITORY",
     "Row",
+    "cargo_program",
     "environment",
     "home",
     "machine",
@@ -123,6 +124,18 @@ def package(requirement: str) -> Path | None:
             print(f"warning: no {requirement} here, its figures are missing", file=sys.stderr)
             return None
     return packages
+
+
+def cargo_program(name: str) -> Path | None:
+    """A program of crates.io, built at the first run; `None` where that is impossible."""
+    root = REPOSITORY / ".tools" / name
+    program = root / "bin" / name
+    if not program.is_file():
+        command = ["cargo", "install", "--quiet", "--locked", "--root", str(root), name]
+        if subprocess.run(command, check=False).returncode != 0:
+            print(f"warning: no {name} here, its figures are missing", file=sys.stderr)
+            return None
+    return program
 
 
 def version_of(*command: str) -> str:
