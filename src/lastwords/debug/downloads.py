@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lastwords.symbols.download import FileState
 from lastwords.symbols.wanted import WantedModule
 
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ def _key(module: WantedModule) -> tuple[str, str | None, str | None]:
 
 
 def _told(debugger: Debugger, found: Iterable[Download]) -> Iterable[str]:
+    from lastwords.symbols.download import FileState  # noqa: PLC0415  (40 ms of urllib)
+
     for one in found:
         if one.state == FileState.FAILED:
             yield f"*** {one.url}: {one.reason}"
