@@ -26,6 +26,7 @@ __all__ = [
     "set_annotation",
     "set_throw_note",
     "source_checksums",
+    "source_servers",
     "write_sym",
 ]
 
@@ -100,6 +101,18 @@ def source_checksums(path: str, files: Sequence[str]) -> bytes:
 
     Returns:
         JSON: file → "md5:…", "sha1:…" or "sha256:…"; files without one are left out.
+
+    Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`.
+    """
+
+def source_servers(path: str) -> bytes:
+    """Read where the sources of a module can be had from.
+
+    Args:
+        path: ELF, PE, PDB or Mach-O; only PDBs tell.
+
+    Returns:
+        JSON: `{"links": [Source Link's JSON as text], "servers": [text of a source server]}`.
 
     Releases the GIL. Raises `CoreError`: `symbol_file_not_readable`, `symbol_file_unusable`.
     """

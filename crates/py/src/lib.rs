@@ -288,5 +288,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(symbols::lookup_addresses, module)?)?;
     module.add_function(wrap_pyfunction!(symbols::find_symbols, module)?)?;
     module.add_function(wrap_pyfunction!(symbols::source_checksums, module)?)?;
+    module.add_function(wrap_pyfunction!(symbols::source_servers, module)?)?;
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use lastwords_symbols::{
-    FileIdentity, ModuleId, ModuleStatus, ModuleSymbols, Sources, SymError, Symbolication, Symbols,
-    identify_file,
+    FileIdentity, ModuleId, ModuleStatus, ModuleSymbols, SourceServer, Sources, SymError,
+    Symbolication, Symbols, identify_file,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -182,6 +182,25 @@ pub(crate) fn source_checksums<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let document = guarded("source_checksums", || {
         py.detach(|| Ok(json!(open(path)?.source_checksums(&files))))
+    })?;
+    Ok(to_bytes(py, &document))
+}
+
+/// Where the sources of a module can be had from, as its debug information says.
+#[pyfunction]
+pub(crate) fn source_servers<'py>(py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyBytes>> {
+    let document = guarded("source_servers", || {
+        py.detach(|| {
+            let told = open(path)?.source_servers();
+            let (mut links, mut servers) = (Vec::new(), Vec::new());
+            for one in told {
+                match one {
+                    SourceServer::Link(text) => links.push(text),
+                    SourceServer::Server(text) => servers.push(text),
+                }
+            }
+            Ok(json!({"links": links, "servers": servers}))
+        })
     })?;
     Ok(to_bytes(py, &document))
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::module::hex;
 use crate::module_symbols::ModuleSymbols;
+use crate::pe::{PeSymbols, SourceServer};
 
 /// The files that somebody asks for, and what was found.
 pub(crate) struct Checksums {
@@ -47,5 +48,10 @@ impl ModuleSymbols {
             macho.source_checksums(&mut wanted);
         }
         wanted.found.into_iter().filter_map(|(file, sum)| Some((file, sum?))).collect()
+    }
+
+    /// Where sources can be had from; only PDBs tell.
+    pub fn source_servers(&self) -> Vec<SourceServer> {
+        self.pe().map(PeSymbols::source_servers).unwrap_or_default()
     }
 }

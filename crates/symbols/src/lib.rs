@@ -54,7 +54,7 @@ pub use image::{Architecture, CfiSection, CfiSections, Image, ImageFormat};
 pub use macho::{MachImage, MachSymbols};
 pub use module::{ImageStamp, ModuleId};
 pub use module_symbols::ModuleSymbols;
-pub use pe::{FrameRecord, PeImage, PeSymbols};
+pub use pe::{FrameRecord, PeImage, PeSymbols, SourceServer};
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{SourceFrame, Sources, Symbolication, Symbols};
 pub use write_sym::{SymError, SymHeader, SymReport};

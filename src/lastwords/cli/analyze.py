@@ -14,6 +14,7 @@ from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.symbol_options import places_of, symbol_options
 from lastwords.symbols import default_symbol_cache
 from lastwords.symbols.source_files import SourceFiles
+from lastwords.symbols.source_path import parse_source_path
 
 __all__ = ["command"]
 
@@ -67,8 +68,8 @@ Exit status: 0 done, 2 usage, 3 the file is not readable, 5 partial result under
     "source_paths",
     multiple=True,
     metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Show the source lines of frames whose files are below DIR. May be repeated.",
+    help="Show the source lines of frames whose files are below DIR; srv* downloads them from the "
+    "addresses in PDBs (Source Link, source servers). May be repeated.",
 )
 @click.option("--strict", is_flag=True, help="End with status 5 when something could not be had.")
 def command(  # noqa: PLR0913  (one parameter per option)
@@ -86,7 +87,7 @@ def command(  # noqa: PLR0913  (one parameter per option)
     no_fold: bool,
     handles: bool,
     max_frames: int | None,
-    source_paths: tuple[Path, ...],
+    source_paths: tuple[str, ...],
     strict: bool,
 ) -> None:
     """Read the minidump FILE and print what happened.
@@ -94,7 +95,7 @@ def command(  # noqa: PLR0913  (one parameter per option)
     Shows the crash reason, the crashing thread's stack with Python and native frames merged, the
     other threads, the modules with their symbols, and what could not be had.
 
-    Nothing is downloaded unless --symbols gives an address, or --debuginfod.
+    Nothing is downloaded unless --symbols gives an address, --debuginfod, or --source-path srv*.
     """
     places = places_of(symbols, debuginfod=debuginfod, insecure_http=insecure_http)
     document = analyze_at(
@@ -115,17 +116,28 @@ def command(  # noqa: PLR0913  (one parameter per option)
             is_plumbing_shown=all_frames,
             is_folded=not no_fold,
             are_handles_shown=handles,
-            sources=_sources(document, source_paths),
+            sources=_sources(document, source_paths, insecure_http=insecure_http),
         )
         write_analysis(decode_analysis(document), options)
     if strict and decode_analysis(document).is_partial:
         sys.exit(5)
 
 
-def _sources(document: bytes, folders: tuple[Path, ...]) -> SourceFiles | None:
+def _sources(document: bytes, texts: tuple[str, ...], *, insecure_http: bool) -> SourceFiles | None:
     """The source files of the frames, those with a checksum in their module's symbols checked."""
-    if not folders:
+    if not texts:
         return None
-    from lastwords.analyze.sources import source_checksums_of  # noqa: PLC0415
+    from lastwords.analyze.sources import source_checksums_of, source_urls_of  # noqa: PLC0415
 
-    return SourceFiles(folders, source_checksums_of(document))
+    path = parse_source_path(texts)
+    if path.downloads is None:
+        return SourceFiles(path.folders, source_checksums_of(document))
+    from lastwords.symbols.source_download import SourceDownloads  # noqa: PLC0415  (urllib)
+
+    urls = source_urls_of(document)
+    downloads = SourceDownloads(root=path.downloads, insecure_http=insecure_http)
+    return SourceFiles(
+        path.folders,
+        source_checksums_of(document),
+        lambda file: downloads.get(urls[file]) if file in urls else None,
+    )

@@ -61,7 +61,8 @@ In the prompt, .help lists the commands. Exit status: 0 done, 2 usage, 3 the fil
     envvar="_NT_SOURCE_PATH",
     default="",
     metavar="PATH",
-    help="Source path: folders with ; between. Default: _NT_SOURCE_PATH.",
+    help="Source path: folders with ; between; srv* downloads files from the addresses in PDBs "
+    "(Source Link, source servers). Default: _NT_SOURCE_PATH.",
 )
 @click.option("-c", "commands", default="", metavar='"CMD;CMD"', help="Run these commands first.")
 @click.option(

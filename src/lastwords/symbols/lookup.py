@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lastwords.errors import CODES, LastwordsError, SymbolsError
+from lastwords.symbols.source_links import SourceLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
     from lastwords.symbols.wanted import WantedModule
 
-__all__ = ["FoundSymbols", "find_symbols", "look_up", "source_checksums", "write_sym"]
+__all__ = [
+    "FoundSymbols",
+    "find_symbols",
+    "look_up",
+    "source_checksums",
+    "source_links",
+    "write_sym",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,17 @@ def source_checksums(path: Path, files: Iterable[str]) -> dict[str, str]:
     except core.CoreError:
         return {}
     return found
+
+
+def source_links(path: Path) -> SourceLinks:
+    """Read where the sources of a module can be had from; nothing when the file cannot be read."""
+    from lastwords import _native as core  # noqa: PLC0415
+
+    try:
+        told: dict[str, list[str]] = json.loads(core.source_servers(os.fspath(path)))
+    except core.CoreError:
+        return SourceLinks()
+    return SourceLinks(told["links"], told["servers"])
 
 
 def write_sym(path: Path, out: Path, name: str | None = None) -> dict[str, Any]:

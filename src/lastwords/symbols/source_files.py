@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from lastwords.errors import SymbolsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["SourceFiles", "SourceLine"]
+__all__ = ["SourceFiles", "SourceLine", "has_checksum"]
 
 _MAX_FILES = 200_000
 _MAX_FILE_BYTES = 8 << 20
@@ -50,14 +50,22 @@ class SourceFiles:
         folders: Searched in this order; listed once, when first asked.
         checksums: Source file as the debug information names it → `md5:…`, `sha1:…` or `sha256:…`
             of what was compiled; another file is not shown.
+        download: Gets a file that is in none of the folders from where its module says that it
+            is; `None` when it cannot be had.
 
     Raises:
         SymbolsError: `symbols_not_found`: a folder is not there.
     """
 
-    def __init__(self, folders: Iterable[Path], checksums: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folders: Iterable[Path],
+        checksums: Mapping[str, str] | None = None,
+        download: Callable[[str], Path | None] | None = None,
+    ) -> None:
         self._folders = tuple(folders)
         self._checksums = dict(checksums or {})
+        self._download = download
         self._by_name: dict[str, list[_Candidate]] | None = None
         self._texts: dict[Path, list[str] | None] = {}
         for folder in self._folders:
@@ -79,7 +87,7 @@ class SourceFiles:
         Returns:
             Nothing when the file is not found, is another, or is shorter.
         """
-        path = self.find(file)
+        path = self.find(file) or self._downloaded(file)
         lines = self._lines(path) if path else None
         if not lines or not 1 <= line <= len(lines):
             return ()
@@ -100,7 +108,7 @@ class SourceFiles:
         ranked = sorted(candidates, key=lambda one: -_common_end(one.parts, parts))
         good = [one for one in ranked if _is_enough(one.parts, parts)]
         if checksum is not None:
-            return next((one.path for one in good if _has_checksum(one.path, checksum)), None)
+            return next((one.path for one in good if has_checksum(one.path, checksum)), None)
         best = [
             one
             for one in good
@@ -110,6 +118,14 @@ class SourceFiles:
         if len(best) > 1 and not _are_equal([one.path for one in best]):
             return None
         return best[0].path if best else None
+
+    def _downloaded(self, file: str) -> Path | None:
+        """The file from where its module says that it is, if it is what was compiled."""
+        path = self._download(file) if self._download else None
+        checksum = self._checksums.get(file)
+        if path and checksum is not None and not has_checksum(path, checksum):
+            return None
+        return path
 
     def _index(self) -> dict[str, list[_Candidate]]:
         if self._by_name is None:
@@ -148,7 +164,7 @@ def _is_enough(parts: Sequence[str], wanted: Sequence[str]) -> bool:
     return common >= 2 or common == len(parts)
 
 
-def _has_checksum(path: Path, checksum: str) -> bool:
+def has_checksum(path: Path, checksum: str) -> bool:
     """Whether a file is the one that was compiled, whichever way its lines end."""
     algorithm, _, expected = checksum.partition(":")
     if algorithm not in {"md5", "sha1", "sha256"} or path.stat().st_size > _MAX_FILE_BYTES:

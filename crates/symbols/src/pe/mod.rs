@@ -16,7 +16,7 @@ use debugid::DebugId;
 pub(crate) use self::cabinet::{is_cabinet, unpack};
 pub use self::image::PeImage;
 pub(crate) use self::image::is_pe;
-pub use self::pdb::FrameRecord;
+pub use self::pdb::{FrameRecord, SourceServer};
 pub(crate) use self::pdb::{Pdb, is_pdb, read_debug_id};
 pub(crate) use self::starts::code_starts;
 use crate::boundaries::Boundaries;
@@ -72,6 +72,10 @@ impl PeSymbols {
             pdb.source_checksums(wanted);
         }
         self.symbols.source_checksums(wanted);
+    }
+
+    pub(crate) fn source_servers(&self) -> Vec<SourceServer> {
+        self.pdb.as_ref().map(Pdb::source_servers).unwrap_or_default()
     }
 
     /// Every address, in bytes above the module's base, at which lookups change.

@@ -37,6 +37,12 @@ impl Info {
 
 /// The number of the stream with a name.
 pub(crate) fn named_stream(stream: &[u8], wanted: &[u8]) -> Option<usize> {
+    let (_, index) = named_streams(stream)?.find(|(name, _)| *name == wanted)?;
+    Some(index)
+}
+
+/// Names and numbers of the streams that have names.
+pub(crate) fn named_streams(stream: &[u8]) -> Option<impl Iterator<Item = (&[u8], usize)>> {
     let names_bytes = size_at(stream, NAMES_OFFSET)?;
     let names_start = NAMES_OFFSET.checked_add(4)?;
     let names = slice_at(stream, names_start, names_bytes)?;
@@ -44,10 +50,10 @@ pub(crate) fn named_stream(stream: &[u8], wanted: &[u8]) -> Option<usize> {
     let count = size_at(stream, table)?.min(MAX_NAMES);
     let after_used = after_words(stream, table.checked_add(8)?)?;
     let slots = stream.get(after_words(stream, after_used)?..)?;
-    slots.chunks_exact(8).take(count).find_map(|slot| {
-        let name = text_at(names, size_at(slot, 0)?)?;
-        (name == wanted).then(|| size_at(slot, 4))?
-    })
+    let named = slots.chunks_exact(8).take(count);
+    Some(
+        named.filter_map(move |slot| Some((text_at(names, size_at(slot, 0)?)?, size_at(slot, 4)?))),
+    )
 }
 
 /// Behind a bit vector.

@@ -11,6 +11,7 @@
 //! | `address` | sections and offsets to addresses of the image |
 //! | `frames` | how frames of 32-bit x86 are laid out |
 //! | `boundaries` | where answers change |
+//! | `source_servers` | where sources can be had from |
 //!
 //! Streams are read when a lookup needs them: a lookup in a PDB of 1 GiB reads the DBI stream, one
 //! module and some blocks of the others.
@@ -26,6 +27,7 @@ mod module;
 mod msf;
 mod publics;
 mod records;
+mod source_servers;
 mod types;
 
 use std::collections::HashMap;
@@ -43,6 +45,7 @@ use self::module::{InlineCall, Module};
 use self::msf::Msf;
 use self::publics::{PublicName, Publics};
 use self::records::Procedure;
+pub use self::source_servers::SourceServer;
 use self::types::Types;
 use crate::bytes::text_at;
 use crate::demangle::{Decoration, Demangler};
