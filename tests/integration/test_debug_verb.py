@@ -167,6 +167,8 @@ def test_a_python_process_shows_its_python(tmp_path: Path) -> None:
     lines = debug(dump, "kL;!py;!gil;!pylocals")
     stack = [line for line in lines if line.startswith("(Python Frame)")]
     assert [line.rsplit("!", 1)[1] for line in stack] == ["inner"] * 3 + ["<module>"]
+    evaluation = [line.split()[0] for line in lines if "!_PyEval_EvalFrameDefault+" in line]
+    assert len(evaluation) == len(set(evaluation)), "a native frame is shown once"
     assert any(line.startswith("GIL ~0 ") for line in lines)
     assert any(f"[{program} @ 5]" in line for line in lines)
     assert any("install(python_locals=True)" in line for line in lines)

@@ -395,12 +395,12 @@ def _evaluation_after_its_python_frames(
     ordered: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = []
     waiting: tuple[str, dict[str, Any], dict[str, Any] | None] | None = None
     for row in rows:
-        if row[0] == "evaluation":
-            if waiting is not None:
-                ordered.append(waiting)
+        kind, _, evaluation = row
+        if kind == "evaluation":
             waiting = row
             continue
-        is_next_activation = row[0] == "native" or (row[0] == "python" and row[2] is not None)
+        is_same = waiting is not None and evaluation == waiting[1]
+        is_next_activation = kind == "native" or (evaluation is not None and not is_same)
         if waiting is not None and is_next_activation:
             ordered.append(waiting)
             waiting = None
