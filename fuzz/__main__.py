@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[1]
 FINDINGS = REPOSITORY / "fuzz/findings"
 DEADLINE_S = 20.0
-EXPECTED = "dump_"
+EXPECTED = ("dump_", "symbol_file_", "convert_")
 """What the codes of orderly refusals begin with; anything else but `ok` is a finding."""
+MAGICS = (b"\x7fELF", b"MZ", b"Microsoft C/C++ MSF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+MOST_IMAGE_BYTES = 2 << 20
+"""Of a file that is damaged again and again."""
 
 
 @dataclass(slots=True)
@@ -79,9 +82,23 @@ def _seeds(folder: Path) -> Path:
     if not archive.is_file():
         sys.exit(f"error: no dumps to damage: {archive} is missing\nhint: set LASTWORDS_CORPUS")
     with tarfile.open(archive) as packed:
-        wanted = [m for m in packed.getmembers() if m.name.endswith((".dmp", ".sym"))]
-        packed.extractall(folder, members=wanted, filter="data")
+        packed.extractall(folder, filter="data")
     return folder
+
+
+def _images(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Object and debug files; cores and microdumps."""
+    images, others = [], []
+    for file in sorted(folder.rglob("*")):
+        if not file.is_file() or not 0 < file.stat().st_size <= MOST_IMAGE_BYTES:
+            continue
+        head = file.read_bytes()[:64]
+        is_core = head.startswith(b"\x7fELF") and head[16:18] == b"\x04\x00"
+        if is_core or "microdump" in file.name:
+            others.append(file)
+        elif head.startswith(MAGICS):
+            images.append(file)
+    return images, others
 
 
 def _run(name: str, make: Callable[[random.Random], Input], seconds: float, seed: int) -> Tally:
@@ -102,8 +119,8 @@ def _run(name: str, make: Callable[[random.Random], Input], seconds: float, seed
 def _keep(name: str, made: Input, answer: str) -> None:
     folder = FINDINGS / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "answer.txt").write_text(f"{answer}\nmax_whole_bytes: {made.max_whole_bytes}\n")
-    for file in [made.dump, *(made.symbols.iterdir() if made.symbols else ())]:
+    (folder / "answer.txt").write_text(f"{answer}\n{made.line()}\n")
+    for file in [made.file, *(made.symbols.iterdir() if made.symbols else ())]:
         (folder / file.name).write_bytes(file.read_bytes())
     print(f"FINDING: {answer}; kept in {folder.relative_to(REPOSITORY)}", flush=True)
 
@@ -117,10 +134,12 @@ def main() -> None:
         scratch = Path(text)
         folder = _seeds(scratch / "seeds")
         dumps = [dump for dump in sorted(folder.rglob("*.dmp")) if dump.stat().st_size]
-        seeds = Seeds(dumps, sorted(folder.rglob("*.sym")), make_dumps(scratch / "own"))
+        own = make_dumps(scratch / "own")
+        seeds = Seeds(dumps, sorted(folder.rglob("*.sym")), own, *_images(folder))
         print(
             f"FUZZ_SEED={seed}, {len(dumps)} dumps and {len(seeds.own)} of our own, "
-            f"{len(seeds.symbols)} symbol files",
+            f"{len(seeds.symbols)} text symbol files, {len(seeds.images)} object files, "
+            f"{len(seeds.others)} cores and microdumps",
             flush=True,
         )
         findings = 0

@@ -8,6 +8,9 @@
 | `json` | the same, with streams of JSON that say something else |
 | `large` | dumps of which only parts are read (`max_whole_bytes`) |
 | `packed` | zstd files: damaged, of damaged dumps, and such that grow without measure |
+| `session` | a debugger on damaged dumps: all commands |
+| `files` | damaged symbol files of every kind: ELF, PE, PDB, Mach-O, text |
+| `convert` | damaged dumps, cores and microdumps, converted |
 """
 
 from __future__ import annotations
@@ -31,15 +34,16 @@ _SMALL_LIMITS = (0, 1, 4096, 65536)
 
 @dataclass(slots=True)
 class Input:
-    """What the child is to read."""
+    """What the child is to read, and which way (`reader.py`)."""
 
-    dump: Path
+    file: Path
     symbols: Path | None = None
     max_whole_bytes: int | None = None
+    way: str = "analyze"
 
     def line(self) -> str:
         """As the child reads it."""
-        values = (self.dump, self.symbols, self.max_whole_bytes)
+        values = (self.way, self.file, self.symbols, self.max_whole_bytes)
         return "\t".join("" if value is None else str(value) for value in values)
 
 
@@ -50,6 +54,10 @@ class Seeds:
     dumps: list[Path]
     symbols: list[Path]
     own: list[Path]
+    images: list[Path]
+    """Object and debug files."""
+    others: list[Path]
+    """Cores and microdumps."""
 
 
 def targets(seeds: Seeds, scratch: Path) -> dict[str, Callable[[random.Random], Input]]:
@@ -64,11 +72,20 @@ def targets(seeds: Seeds, scratch: Path) -> dict[str, Callable[[random.Random], 
         "json": lambda chance: _streams(own, otherwise_said, scratch, chance),
         "large": lambda chance: _large(own, scratch, chance),
         "packed": lambda chance: _packed(compressed, own, scratch, chance),
+        "session": lambda chance: _dump(own + seeds.dumps, scratch, chance, "session"),
+        "files": lambda chance: _file(seeds.images + seeds.symbols, scratch, chance, "symbols"),
+        "convert": lambda chance: _file(seeds.others + own, scratch, chance, "convert"),
     }
 
 
-def _dump(dumps: list[Path], scratch: Path, chance: random.Random) -> Input:
-    return _written(scratch, damaged(chance.choice(dumps).read_bytes(), chance))
+def _dump(dumps: list[Path], scratch: Path, chance: random.Random, way: str = "analyze") -> Input:
+    return _written(scratch, damaged(chance.choice(dumps).read_bytes(), chance), way=way)
+
+
+def _file(files: list[Path], scratch: Path, chance: random.Random, way: str) -> Input:
+    """A damaged file; the name tells nothing of what it was."""
+    data = damaged(chance.choice(files).read_bytes(), chance)
+    return _written(scratch, data, ".bin", way=way)
 
 
 def _symbols(seeds: Seeds, scratch: Path, chance: random.Random) -> Input:
@@ -121,8 +138,13 @@ def _any_damage(data: bytes, chance: random.Random) -> bytes:
 
 
 def _written(
-    scratch: Path, data: bytes, suffix: str = ".dmp", *, max_whole_bytes: int | None = None
+    scratch: Path,
+    data: bytes,
+    suffix: str = ".dmp",
+    *,
+    max_whole_bytes: int | None = None,
+    way: str = "analyze",
 ) -> Input:
     file = scratch / f"input{suffix}"
     file.write_bytes(data)
-    return Input(file, max_whole_bytes=max_whole_bytes)
+    return Input(file, max_whole_bytes=max_whole_bytes, way=way)

@@ -243,6 +243,52 @@ fn inner_threads<'a>(stream: &'a PythonStream, outer: &PythonThread) -> Vec<&'a 
     inner
 }
 
+/// A process whose newest activation has just linked its `_PyCFrame`, and set no frame in it.
+struct Entering<'m> {
+    memory: &'m dyn Memory,
+    /// Where `tstate->cframe` is.
+    link: u64,
+    before: u64,
+}
+
+/// Where nothing is mapped.
+const NEW_CFRAME: u64 = 0x10;
+
+impl Memory for Entering<'_> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        if address == NEW_CFRAME {
+            let cframe = [[0; 8], self.before.to_le_bytes()].concat();
+            buffer.copy_from_slice(&cframe[..buffer.len()]);
+            return Ok(());
+        }
+        self.memory.read(address, buffer)?;
+        for (at, byte) in (self.link..).zip(NEW_CFRAME.to_le_bytes()) {
+            let place = at.checked_sub(address).and_then(|at| usize::try_from(at).ok());
+            if let Some(place) = place.and_then(|place| buffer.get_mut(place)) {
+                *place = byte;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn an_activation_of_3_12_that_names_no_frame_yet_hides_nothing() {
+    for (interpreter, victim) in victims().iter().filter(|(known, _)| known.minor() == 12) {
+        let whole = victim.read().stream;
+        let memory = victim.memory();
+        for thread in whole.threads.iter().filter(|thread| !thread.frames.is_empty()) {
+            let link = thread.tstate + 56;
+            let mut before = [0; 8];
+            memory.read(link, &mut before).expect("the thread state is there");
+            let entering = Entering { memory: &memory, link, before: u64::from_le_bytes(before) };
+            let read = read_python(&entering, &victim.target, &Limits::default());
+            let stream = read.expect("readable").stream;
+            assert_eq!(stream.threads, whole.threads, "{interpreter:?}");
+        }
+    }
+}
+
 #[test]
 fn interpreters_beside_and_inside_each_other_are_read() {
     for_each_victim(|interpreter, victim| {

@@ -86,11 +86,27 @@ impl Walk<'_, '_> {
                 Ok(())
             }
             Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
-                let cframe = thread.get(cframe)?;
-                let cframe = self.reader.objects.source.record(cframe, &[current_frame])?;
-                self.shim_frames(cframe.get(current_frame)?)
+                let newest = self.linked_frame(thread.get(cframe)?, current_frame)?;
+                self.shim_frames(newest)
             }
             Chain::ShimFrames { current_frame } => self.shim_frames(thread.get(current_frame)?),
+        }
+    }
+
+    /// The frame that a `_PyCFrame` of 3.12 names; while it names none yet, that of the one before.
+    ///
+    /// `_PyEval_EvalFrameDefault` (`Python/ceval.c`, 3.12.1) links its own into `tstate->cframe`
+    /// and sets the frame later. `previous` follows `current_frame` (`Include/cpython/pystate.h`).
+    fn linked_frame(&mut self, cframe: u64, current_frame: Field) -> Result<u64, Fault> {
+        let behind = current_frame.offset.saturating_add(current_frame.width);
+        let previous = Field { offset: behind, width: current_frame.width };
+        let source = &mut self.reader.objects.source;
+        let record = source.record(cframe, &[current_frame, previous])?;
+        match (record.get(current_frame)?, record.get(previous)?) {
+            (0, before) if before != 0 => {
+                source.record(before, &[current_frame])?.get(current_frame)
+            }
+            (frame, _) => Ok(frame),
         }
     }
 

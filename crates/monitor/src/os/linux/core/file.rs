@@ -44,7 +44,7 @@ pub(super) struct Segment {
     pub(super) start: u64,
     /// Bytes of the mapping.
     pub(super) size: u64,
-    /// Bytes of it that are in the file.
+    /// Bytes of it that are in the file; no more than the file has.
     pub(super) in_file: u64,
     /// Where in the file.
     pub(super) offset: u64,
@@ -144,6 +144,11 @@ fn program_headers(file: &File, header: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Headers {
+    /// Bytes of the file from an offset on.
+    fn behind(&self, offset: u64) -> Option<u64> {
+        self.file.metadata().ok()?.len().checked_sub(offset)
+    }
+
     /// One program header; one that says what cannot be is left out.
     fn add(&mut self, entry: &[u8]) -> Option<()> {
         let mut reader = Reader::new(entry);
@@ -155,16 +160,40 @@ impl Headers {
         match kind {
             PT_LOAD => {
                 let size = size.max(in_file);
+                let in_file = in_file.min(self.behind(offset).unwrap_or(0));
                 self.segments.push(Segment { start, size, in_file, offset, flags });
             }
             PT_NOTE => {
                 let left = MOST_NOTE_BYTES.checked_sub(u64::try_from(self.notes.len()).ok()?)?;
-                let there = self.file.metadata().ok()?.len().checked_sub(offset)?;
+                let there = self.behind(offset)?;
                 let length = usize::try_from(in_file.min(left).min(there)).ok()?;
                 self.notes.extend(bytes(&self.file, offset, length)?);
             }
             _ => {}
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_as_long_as_the_file_at_most() {
+        let path = std::env::temp_dir().join(format!("lastwords-cut-core-{}", std::process::id()));
+        std::fs::write(&path, [0; 0x1800]).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let mut headers = Headers { file, segments: Vec::new(), notes: Vec::new() };
+        for (offset, in_file) in [(0x1000, 1 << 56), (0x1000, 0x10), (0x9000, 0x1000)] {
+            let mut entry = [PT_LOAD.to_le_bytes(), 7_u32.to_le_bytes()].concat();
+            for word in [offset, 0x40_0000, 0, in_file, 0x2000_u64, 0x1000] {
+                entry.extend(word.to_le_bytes());
+            }
+            headers.add(&entry).unwrap();
+        }
+        let in_file: Vec<u64> = headers.segments.iter().map(|segment| segment.in_file).collect();
+        assert_eq!(in_file, [0x800, 0x10, 0]);
     }
 }
