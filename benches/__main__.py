@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 
 from benches.analyse_time import analyse_time
+from benches.bulk import bulk
 from benches.capture_time import capture_time
 from benches.full_dump_time import full_dump_time
 from benches.install_cost import install_cost
@@ -28,6 +29,7 @@ PROMISES = [
     analyse_time,
     stacks_time,
     symbol_cache,
+    bulk,
 ]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"

@@ -8,14 +8,11 @@ needed.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lastwords.analyze.convert import convert, is_microdump
 from lastwords.errors import ConvertError, DumpError
 
 if TYPE_CHECKING:
@@ -63,6 +60,8 @@ def opened_as_minidump(path: Path) -> Iterator[CrashFile]:
     if packing is None and _convertible_kind(path, start) is None:
         yield CrashFile(path=path)
         return
+    import tempfile  # noqa: PLC0415  (minidumps, the rule, start 10 ms sooner without)
+
     with tempfile.TemporaryDirectory(prefix="lastwords-analyze-") as scratch:
         origin, source = "", path
         if packing is not None:
@@ -112,6 +111,8 @@ def _convertible_kind(path: Path, start: bytes) -> str | None:
     if start.startswith(b"\x7fELF"):
         is_big_endian = start[5:6] == b"\x02"
         return "core" if start[17 if is_big_endian else 16 :][:1] == b"\x04" else None
+    from lastwords.analyze.convert import is_microdump  # noqa: PLC0415  (for other files alone)
+
     return "microdump" if b"\0" not in start and is_microdump(path) else None
 
 
@@ -139,6 +140,8 @@ def _unpack(path: Path, packing: str, target: Path) -> None:
 
 
 def _copy(packed: BufferedIOBase, plain: IO[bytes]) -> None:
+    import shutil  # noqa: PLC0415
+
     left = min(_MAX_UNPACKED_BYTES, shutil.disk_usage(Path(plain.name).parent).free // 2)
     while chunk := packed.read(_CHUNK_BYTES):
         left -= len(chunk)
@@ -149,6 +152,8 @@ def _copy(packed: BufferedIOBase, plain: IO[bytes]) -> None:
 
 def _converted(named: Path, source: Path, kind: str, target: Path) -> CrashFile:
     """Convert a core or microdump; messages name the file that was given."""
+    from lastwords.analyze.convert import convert  # noqa: PLC0415  (for other files alone)
+
     is_large = source.stat().st_size > _MAX_WHOLE_CORE_BYTES
     try:
         done = convert(source, target, dump_kind="miniplus" if is_large else "full")

@@ -99,7 +99,7 @@ def _analyze(file: Path, places: Places, arguments: AnalyzeArguments) -> bytes:
 
 def _show(file: Path, document: bytes, places: Places, arguments: AnalyzeArguments) -> None:
     """Print the page, or the few lines."""
-    from lastwords.cli.render.brief import brief_lines  # noqa: PLC0415  (--json needs no page)
+    # What --json does not need is not imported by it.
     from lastwords.cli.render.options import StackChoice, TextOptions  # noqa: PLC0415
     from lastwords.cli.render.styled import write_lines  # noqa: PLC0415
     from lastwords.cli.render.text import analysis_lines  # noqa: PLC0415
@@ -108,6 +108,8 @@ def _show(file: Path, document: bytes, places: Places, arguments: AnalyzeArgumen
     analysis = decode_analysis(document)
     in_app = InApp(analysis.modules, only=arguments.in_app, never=arguments.not_in_app)
     if arguments.is_brief:
+        from lastwords.cli.render.brief import brief_lines  # noqa: PLC0415
+
         write_lines(brief_lines(analysis, in_app))
         return
     options = TextOptions(

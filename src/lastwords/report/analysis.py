@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from lastwords.report.crash_report import SoftError
 from lastwords.report.dump_facts import (
     CppException,
     Handle,
@@ -17,6 +16,7 @@ from lastwords.report.dump_facts import (
     StackOverflow,
     ThreadInfo,
 )
+from lastwords.report.soft_error import SoftError
 
 __all__ = [
     "Address",

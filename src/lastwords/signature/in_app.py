@@ -20,7 +20,7 @@ from fnmatch import translate
 from typing import TYPE_CHECKING
 
 from lastwords.report.analysis import FrameKind
-from lastwords.signature.lists import load
+from lastwords.signature.lists import load_one
 from lastwords.signature.names import function_name, module_name
 from lastwords.signature.python_names import is_stdlib
 
@@ -44,6 +44,7 @@ _TOOLCHAIN_FILE = re.compile(
 _TOOLCHAIN_FUNCTION = re.compile(r"^(?:std|__gnu_cxx|__cxxabiv1|core|alloc)::")
 # Says nothing to a signature (it is in `irrelevant.txt`), and is somebody's own code all the same.
 _MAIN = frozenset(("main", "wmain", "WinMain", "wWinMain"))
+_DYING_AND_GLUE = ("plumbing", "irrelevant", "sentinel")
 _OWN_FOLDER = re.compile(r"/lastwords/(?:sdk|_native)")
 
 
@@ -133,7 +134,7 @@ def _is_native_in_app(path: str | None, file: str | None, function: str | None) 
     if _SYSTEM_FOLDER.search(place) or "/lib-dynload/" in place or _OWN_FOLDER.search(place):
         return False
     module = module_name(path)
-    if load().system.find(module) is not None:
+    if load_one("system").find(module) is not None:
         return False
     if file and _TOOLCHAIN_FILE.search(file.replace("\\", "/")):
         return False
@@ -143,7 +144,6 @@ def _is_native_in_app(path: str | None, file: str | None, function: str | None) 
 def _is_function_in_app(name: str, module: str) -> bool:
     if name in _MAIN:
         return True
-    words = load()
-    lists = (words.plumbing, words.irrelevant, words.sentinel)
-    is_listed = any(one.find(name, module) is not None for one in lists)
-    return not is_listed and _TOOLCHAIN_FUNCTION.match(name) is None
+    if _TOOLCHAIN_FUNCTION.match(name):
+        return False
+    return all(load_one(one).find(name, module) is None for one in _DYING_AND_GLUE)
