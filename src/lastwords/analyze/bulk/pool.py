@@ -34,6 +34,7 @@ _PROGRAM = "from lastwords.analyze.bulk.worker import main; main()"
 WORKER_COMMAND = (sys.executable, "-c", _PROGRAM)
 _READ_BYTES = 1 << 20
 _WINDOW_OF_WORKER = 16
+_DYING_S = 5.0
 
 
 def analyze_many(
@@ -117,8 +118,10 @@ class _Worker:
         self._received.clear()
         return kind, body
 
-    def end(self) -> int:
-        """Kill it if it lives; returns how it ended."""
+    def end(self, *, grace_s: float = 0.0) -> int:
+        """Kill it if it lives after the grace; returns how it ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(grace_s)
         self.process.kill()
         status = self.process.wait()
         with contextlib.suppress(BrokenPipeError):
@@ -199,7 +202,8 @@ class _Pool:
         if self._busy.pop(worker.output, None) is None:
             self._free.remove(worker)
         index = worker.task
-        status = worker.end()
+        # Its output closes a moment before it has ended.
+        status = worker.end(grace_s=_DYING_S)
         if index is not None:
             path = self._paths[index]
             yield Outcome(index=index, path=path, failure=self._failure(path, status))
@@ -216,7 +220,7 @@ class _Pool:
         return Failure(
             code="analysis_died",
             message=f"{path}: the process that analysed it ended with {known.get(-status, how)}",
-            hint="please report it, with the dump if you may share it",
+            hint="does it need more memory? --max-memory MIB; if not, please report it",
         )
 
     def end(self) -> None:

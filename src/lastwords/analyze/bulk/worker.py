@@ -70,6 +70,11 @@ def _answer(
     except LastwordsError as error:
         failure = Failure(code=error.code, message=error.message, hint=error.hint)
         return FAILED, json.dumps(asdict(failure)).encode()
+    except MemoryError:
+        mib = order.max_memory_bytes >> 20
+        message = f"{path}: the analysis needs more than {mib} MiB of memory"
+        failure = Failure(code="analysis_died", message=message, hint="--max-memory MIB")
+        return FAILED, json.dumps(asdict(failure)).encode()
     return (PARTIAL if is_partial else ANSWER), body
 
 

@@ -23,7 +23,7 @@ _FLAG_NAMES = ("efl", "eflags", "cpsr")
 _SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
 _X86_FLAGS = {0: "CF", 2: "PF", 4: "AF", 6: "ZF", 7: "SF", 8: "TF", 9: "IF", 10: "DF", 11: "OF"}
 _ARM_FLAGS = {28: "V", 29: "C", 30: "Z", 31: "N"}
-_VECTOR = re.compile(r"^(?:[xyz]mm|[bhsdqv])\d+h?$")
+_VECTOR = re.compile(r"^[xyz]mm\d+h?$")
 
 
 def register_lines(registers: Mapping[str, int], pointer_bytes: int) -> Iterator[Text]:
