@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lastwords.analyze.machine import MachineState
+    from lastwords.cli.render.sources import SourceView
     from lastwords.report.analysis import Analysis
     from lastwords.symbols.places import Places
-    from lastwords.symbols.source_files import SourceFiles
 
 __all__ = ["command"]
+
+_SOURCE_FRAMES = 3
 
 _EPILOG = """\b
 Examples:
@@ -118,7 +120,7 @@ def _show(file: Path, document: bytes, places: Places, arguments: AnalyzeArgumen
         is_folded=not arguments.no_fold,
         are_handles_shown=arguments.handles,
         in_app=in_app,
-        sources=_sources(document, arguments.source_paths),
+        sources=_sources(document, analysis, arguments),
         machine=_machine(file, analysis, places, arguments),
         are_registers_shown=arguments.has_registers,
         is_memory_shown=arguments.has_memory,
@@ -147,11 +149,22 @@ def _machine(
     )
 
 
-def _sources(document: bytes, folders: tuple[Path, ...]) -> SourceFiles | None:
-    """The source files of the frames, those with a checksum in their module's symbols checked."""
-    if not folders:
+def _sources(document: bytes, analysis: Analysis, arguments: AnalyzeArguments) -> SourceView | None:
+    """The source lines of frames: below the folders that were given, else of this machine."""
+    from lastwords.cli.render.sources import SourceView  # noqa: PLC0415  (--json needs none)
+
+    if arguments.source_paths:
+        from lastwords.analyze.sources import source_checksums_of  # noqa: PLC0415
+        from lastwords.symbols.source_files import SourceFiles  # noqa: PLC0415
+
+        checksums = source_checksums_of(document)
+        return SourceView(SourceFiles(arguments.source_paths, checksums))
+    from lastwords.analyze.made_here import made_here  # noqa: PLC0415
+
+    made_s = None if arguments.no_local_modules else made_here(analysis)
+    if made_s is None:
         return None
-    from lastwords.analyze.sources import source_checksums_of  # noqa: PLC0415
     from lastwords.symbols.source_files import SourceFiles  # noqa: PLC0415
 
-    return SourceFiles(folders, source_checksums_of(document))
+    files = SourceFiles((), unchanged_since=made_s)
+    return SourceView(files, max_frames=_SOURCE_FRAMES, context=2)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
 from lastwords.analyze.machine import Instruction, MachineState, MemoryWindow
@@ -10,6 +14,7 @@ from lastwords.cli.render.memory import code_lines, window_lines
 from lastwords.cli.render.modules import module_lines
 from lastwords.cli.render.options import TextOptions
 from lastwords.cli.render.registers import register_lines
+from lastwords.cli.render.sources import SourceView
 from lastwords.cli.render.styled import Text, is_coloured
 from lastwords.cli.render.text import analysis_lines
 from lastwords.report.analysis import (
@@ -24,6 +29,10 @@ from lastwords.report.analysis import (
     Thread,
 )
 from lastwords.signature.in_app import InApp
+from lastwords.symbols.source_files import SourceFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 APP = Module(filename="app", code_file="/home/me/app")
 
@@ -59,6 +68,25 @@ def test_in_app_frames_are_marked_without_colour_and_bold_with_it() -> None:
     coloured = [line.coloured for line in analysis_lines(ANALYSIS, options)]
     assert any("\x1b[1mwork" in line for line in coloured)
     assert not any("\x1b[1mmemcpy" in line for line in coloured)
+
+
+def test_source_lines_stand_below_the_first_in_app_frames(tmp_path: Path) -> None:
+    path = tmp_path / "run.c"
+    path.write_text("one\n\ttwo\x1b\nthree\n")
+    files = SourceFiles((), unchanged_since=time.time() + 60)
+    names = ("memcpy", "libc.so.6"), ("first", "app"), ("second", "app")
+    frames = [
+        replace(frame(number, *name), file=str(path), line=2) for number, name in enumerate(names)
+    ]
+    lines = page(crash(*frames), sources=SourceView(files, max_frames=1, context=1))
+    at = next(number for number, line in enumerate(lines) if " first " in line)
+    assert lines[at + 1 : at + 4] == [
+        "                1  one",
+        "          >     2      two\N{REPLACEMENT CHARACTER}",
+        "                3  three",
+    ]
+    assert lines[at + 4].startswith("*  2  c     second")
+    assert sum(">" in line for line in lines) == 1
 
 
 def test_without_in_app_frames_there_is_no_legend() -> None:
@@ -129,7 +157,7 @@ def test_memory_is_rows_of_digits_and_characters() -> None:
 def test_memory_that_is_not_in_the_dump_says_so() -> None:
     window = MemoryWindow(what="", address=0, start=0, data=(None,) * 32)
     (line,) = window_lines(window, 8)
-    assert "not in this dump" in line.plain
+    assert "nothing in this dump" in line.plain
 
 
 def test_the_current_instruction_is_marked() -> None:

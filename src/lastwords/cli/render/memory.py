@@ -31,7 +31,10 @@ def code_lines(instructions: Sequence[Instruction], pointer_bytes: int) -> Itera
 def window_lines(window: MemoryWindow, pointer_bytes: int) -> Iterator[Text]:
     """The rows; `??` for what the dump does not hold, and nothing where that is a whole row."""
     if not window.is_known:
-        yield Text("    not in this dump; a dump with more memory has it", style="dim")
+        yield Text(
+            "    nothing in this dump: no memory is there, or this kind of dump leaves it out",
+            style="dim",
+        )
         return
     for offset in range(0, len(window.data), _ROW_BYTES):
         row = window.data[offset : offset + _ROW_BYTES]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lastwords.analyze.machine import MachineState
+    from lastwords.cli.render.sources import SourceView
     from lastwords.signature.in_app import InApp
-    from lastwords.symbols.source_files import SourceFiles
 
 __all__ = ["StackChoice", "TextOptions"]
 
@@ -43,7 +43,7 @@ class TextOptions:
     is_folded: bool = True
     are_handles_shown: bool = False
     in_app: InApp | None = None
-    sources: SourceFiles | None = None
+    sources: SourceView | None = None
     machine: MachineState | None = None
     are_registers_shown: bool = False
     is_memory_shown: bool = False

@@ -14,9 +14,9 @@ from lastwords.report.folding import fold_words, folds
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
+    from lastwords.cli.render.sources import SourceView
     from lastwords.report.analysis import Thread
     from lastwords.signature.in_app import InApp
-    from lastwords.symbols.source_files import SourceFiles
 
 __all__ = ["frame_lines", "kernel_lines", "stack_lines", "thread_summary", "thread_title"]
 
@@ -62,7 +62,7 @@ def stack_lines(
     *,
     is_plumbing_shown: bool,
     is_folded: bool = True,
-    sources: SourceFiles | None = None,
+    sources: SourceView | None = None,
     in_app: InApp | None = None,
 ) -> Iterator[Text]:
     """The frames, newest first; inlined calls stand before the frame that holds them."""
@@ -85,7 +85,7 @@ def frame_lines(
     frames: Sequence[Frame],
     *,
     is_folded: bool = True,
-    sources: SourceFiles | None = None,
+    sources: SourceView | None = None,
     in_app: InApp | None = None,
 ) -> Iterator[Text]:
     """The frames as they stand; the rounds of a recursion once.
@@ -101,15 +101,7 @@ def frame_lines(
         yield text_of(line, width)
         is_wanted = in_app is None or line.is_in_app
         if sources is not None and line.source is not None and is_wanted:
-            yield from _source_lines(sources, line.source)
-
-
-def _source_lines(sources: SourceFiles, place: tuple[str, int]) -> Iterator[Text]:
-    for one in sources.around(*place):
-        mark = ">" if one.is_current else " "
-        style = "" if one.is_current else "dim"
-        text = clean(one.text.replace("\t", "    "))
-        yield Text(f"          {mark} {one.number:>5}  {text}".rstrip(), style=style)
+            yield from sources.lines(*line.source)
 
 
 def _without_plumbing(frames: Sequence[Frame]) -> list[Frame]:
