@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 
 from benches.analyse_time import analyse_time
+from benches.bulk import bulk
 from benches.capture_time import capture_time
 from benches.full_dump_time import full_dump_time
 from benches.install_cost import install_cost
@@ -32,6 +33,7 @@ PROMISES = [
     symbol_cache,
     text_symbols,
     large_dump,
+    bulk,
 ]
 DOCUMENT = REPOSITORY / "docs/performance.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"

@@ -44,6 +44,7 @@ class Row:
         peer_value: The peer's figure; `None` if the peer is missing here.
         command: How both were measured.
         limit: What our figure must not exceed, in `unit`; `None` = nothing is promised.
+        at_least: What our figure must reach, in `unit`; `None` = nothing is promised.
         ratio_limit: What our figure divided by the peer's must not exceed.
     """
 
@@ -54,12 +55,14 @@ class Row:
     peer_value: float | None = None
     command: str
     limit: float | None = None
+    at_least: float | None = None
     ratio_limit: float | None = None
 
     @property
     def must(self) -> str:
         """What is promised, in words."""
         words = [f"≤ {self.limit:g} {self.unit}"] if self.limit is not None else []
+        words += [f"≥ {self.at_least:g} {self.unit}"] if self.at_least is not None else []
         words += [f"≤ {self.ratio_limit:.3g} x peer"] if self.ratio_limit is not None else []
         return ", ".join(words) or "-"
 
@@ -67,6 +70,8 @@ class Row:
     def verdict(self) -> str:
         """`OK`, `MISSED`, or `-`: nothing is promised, or the peer of a ratio is missing."""
         kept = [self.value <= self.limit] if self.limit is not None else []
+        if self.at_least is not None:
+            kept.append(self.value >= self.at_least)
         if self.ratio_limit is not None and self.ratio is not None:
             kept.append(self.ratio <= self.ratio_limit)
         return ("OK" if all(kept) else "**MISSED**") if kept else "-"

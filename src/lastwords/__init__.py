@@ -7,18 +7,32 @@ and streams to dumps.
 
 from __future__ import annotations
 
-from lastwords.errors import LastwordsWarning
-from lastwords.sdk import (
-    DumpExtra,
-    Installation,
-    annotate,
-    breadcrumb,
-    dump,
-    install,
-    on_dump,
-    refresh_on_dump,
-    uninstall,
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lastwords.errors import LastwordsWarning
+    from lastwords.sdk import (
+        DumpExtra,
+        Installation,
+        annotate,
+        breadcrumb,
+        dump,
+        install,
+        on_dump,
+        refresh_on_dump,
+        uninstall,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import what applications call when it is first named: the command line needs none."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from lastwords import errors, sdk  # noqa: PLC0415  (that is the point)
+
+        value = getattr(errors if name == "LastwordsWarning" else sdk, name)
+        globals()[name] = value
+        return value
+
 
 __all__ = [
     "DumpExtra",

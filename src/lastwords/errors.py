@@ -152,6 +152,8 @@ CODES: dict[str, str] = {
     "options_invalid": "the options of an analysis are not what docs/formats/analysis.md says",
     "request_invalid": "an open dump was asked for what it does not know, or not in a known way",
     "analysis_malformed": "an analysis document does not have the shape of one",
+    "analysis_timed_out": "the analysis of one of many dumps took longer than allowed",
+    "analysis_died": "the process that analysed one of many dumps died of it",
     "symbols_not_found": "a symbol source that was given is not there",
     "symbols_bad_source": "a symbol source is in no form that is known",
     "symbols_insecure_url": "symbols would be downloaded without TLS from another machine",

@@ -121,8 +121,8 @@ const KINDS: &[(&[u8], &str, &str)] = &[
     (b"BZh", "a bzip2 file", "unpack it first: bzip2 -dc FILE > crash.dmp"),
     (b"PK\x03\x04", "a zip archive", "unpack it first: unzip FILE"),
     (b"MSCF", "a cabinet archive", "unpack it first: cabextract FILE"),
-    (b"PAGEDU64", "a Windows kernel dump", "open it with a kernel debugger"),
-    (b"PAGEDUMP", "a Windows kernel dump", "open it with a kernel debugger"),
+    (b"PAGEDU64", "a Windows kernel dump", KERNEL_HINT),
+    (b"PAGEDUMP", "a Windows kernel dump", KERNEL_HINT),
     (b"MZ", "a Windows program or library", GENERIC_HINT),
     (b"Microsoft C/C++ MSF", "a PDB symbol file", "give it as --symbols PATH beside a dump"),
     (b"MODULE ", "a Breakpad symbol file", "give it as --symbols PATH beside a dump"),
@@ -135,8 +135,9 @@ const KINDS: &[(&[u8], &str, &str)] = &[
     (b"-----BEGIN BREAKPAD MICRODUMP-----", "a Breakpad microdump", MICRODUMP_HINT),
 ];
 
-const MICRODUMP_HINT: &str = "a microdump is read by Breakpad's microdump_stackwalk";
-const CORE_HINT: &str = "open it with gdb or lldb: gdb PROGRAM -c FILE";
+const MICRODUMP_HINT: &str = "convert it first: lastwords convert FILE crash.dmp";
+const CORE_HINT: &str = "convert it first: lastwords convert FILE crash.dmp; or open it with gdb";
+const KERNEL_HINT: &str = "open it with a kernel debugger: kd -z FILE, or WinDbg";
 const MULTIPART_HINT: &str = "this is an upload as it went over the wire; cut the dump out of it";
 
 fn recognise(path: &Path, bytes: &[u8]) -> Result<(), Error> {

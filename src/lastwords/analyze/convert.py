@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from lastwords.errors import CODES, ConvertError, DumpError, LastwordsError
 
-__all__ = ["Conversion", "convert"]
+__all__ = ["Conversion", "convert", "is_microdump"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,16 @@ class Conversion:
     size_bytes: int
     threads: int
     notes: tuple[str, ...]
+
+
+def is_microdump(path: Path) -> bool:
+    """Whether a microdump begins in a file; of one that cannot be read, not."""
+    from lastwords import _native as core  # noqa: PLC0415
+
+    try:
+        return core.crash_file_kind(os.fspath(path)) == "microdump"
+    except (core.CoreError, UnicodeEncodeError):
+        return False
 
 
 def convert(source: Path, target: Path, *, dump_kind: str = "full") -> Conversion:

@@ -24,8 +24,10 @@ import click
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.render.options import StackChoice, TextOptions
-from lastwords.cli.render.text import write_analysis
+from lastwords.cli.render.styled import write_lines
+from lastwords.cli.render.text import analysis_lines
 from lastwords.errors import DependencyError, LastwordsError
+from lastwords.signature.in_app import InApp
 from lastwords.symbols import default_symbol_cache
 
 if TYPE_CHECKING:
@@ -218,7 +220,9 @@ def _show_stack(stage: _Stage) -> None:
         raise _failed("no minidump was written of the access violation: see the report's page")
     click.echo()
     document = analyze_dump_json(dump, cache_dir=default_symbol_cache())
-    write_analysis(decode_analysis(document), TextOptions(stacks=StackChoice.CRASHING))
+    analysis = decode_analysis(document)
+    options = TextOptions(stacks=StackChoice.CRASHING, in_app=InApp(analysis.modules))
+    write_lines(analysis_lines(analysis, options))
     click.echo()
     click.echo(f"This report's page: {stage.url}/reports/{dump.parent.name}")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from lastwords.report.crash_report import SoftError
 from lastwords.report.dump_facts import (
     CppException,
     Handle,
@@ -17,6 +16,7 @@ from lastwords.report.dump_facts import (
     StackOverflow,
     ThreadInfo,
 )
+from lastwords.report.soft_error import SoftError
 
 __all__ = [
     "Address",
@@ -32,6 +32,7 @@ __all__ = [
     "Lastwords",
     "MemoryAccess",
     "Module",
+    "ModuleSymbols",
     "Placement",
     "PythonFrame",
     "PythonProcess",
@@ -111,12 +112,25 @@ class Placement(str, Enum):
 
 
 class SymbolStatus(str, Enum):
-    """What is known of a module's symbols."""
+    """What is known of a module's symbols.
+
+    `loaded`: functions and lines; `exports_only`: functions of a symbol table, no lines;
+    `unwind_only`: neither; `mismatched`: those that were found are of another build; `no_id`: the
+    dump has no id by which any could be found.
+    """
 
     LOADED = "loaded"
+    EXPORTS_ONLY = "exports_only"
+    UNWIND_ONLY = "unwind_only"
     MISSING = "missing"
+    NO_ID = "no_id"
+    MISMATCHED = "mismatched"
     CORRUPT = "corrupt"
     NOT_NEEDED = "not_needed"
+
+
+_OF_KIND = {"symbol_table": SymbolStatus.EXPORTS_ONLY, "cfi_only": SymbolStatus.UNWIND_ONLY}
+_OF_STATUS = {"no_id": SymbolStatus.NO_ID, "mismatched": SymbolStatus.MISMATCHED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +324,16 @@ def system_name(*parts: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleSymbols:
+    """Where a module's symbols are from; `path`: of the file, also of one that did not do."""
+
+    status: str | None = None
+    kind: str | None = None
+    path: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
     """A program or library that was loaded; `code_file` is its whole path."""
 
@@ -324,6 +348,7 @@ class Module:
     loaded_symbols: bool | None = None
     missing_symbols: bool | None = None
     corrupt_symbols: bool | None = None
+    symbols: ModuleSymbols = field(default_factory=ModuleSymbols)
 
     @property
     def symbol_status(self) -> SymbolStatus:
@@ -331,8 +356,10 @@ class Module:
         if self.corrupt_symbols:
             return SymbolStatus.CORRUPT
         if self.loaded_symbols:
-            return SymbolStatus.LOADED
-        return SymbolStatus.MISSING if self.missing_symbols else SymbolStatus.NOT_NEEDED
+            return _OF_KIND.get(self.symbols.kind or "", SymbolStatus.LOADED)
+        if not self.missing_symbols:
+            return SymbolStatus.NOT_NEEDED
+        return _OF_STATUS.get(self.symbols.status or "", SymbolStatus.MISSING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from lastwords.report.json_text import json_text
+from lastwords.report.soft_error import SoftError
 
 __all__ = [
     "SCHEMA",
@@ -42,15 +43,6 @@ _MAX_DEPTH = 64
 _MAX_ITEMS = 100_000
 _PUBLIC: dict[str, str] = {"access": "public"}
 _PROTECTED: dict[str, str] = {"access": "protected"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoftError:
-    """Something that could not be had; the report goes on without it."""
-
-    code: str | None = field(default=None, metadata=_PUBLIC)
-    where: str | None = field(default=None, metadata=_PUBLIC)
-    message: str | None = field(default=None, metadata=_PUBLIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,10 +66,14 @@ class DumpFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lastwords:
-    """What lastwords says of the dump; `metadata` and `breadcrumbs` are our writer's own JSON."""
+    """What lastwords says of the dump; `metadata` and `breadcrumbs` are our writer's own JSON.
+
+    `converted_from`: what the file was before it became a minidump: `an ELF core`, ….
+    """
 
     version: str | None = None
     schema: int | None = None
     dump: DumpFacts = field(default_factory=DumpFacts)
     metadata: Any = None
     breadcrumbs: Any = None
+    converted_from: str | None = None

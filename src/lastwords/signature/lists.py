@@ -7,15 +7,14 @@ are function names; an entry `module!function` holds for one module only.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 
 from lastwords.signature.names import function_name, module_name
 
-__all__ = ["LIST_NAMES", "WordList", "Words", "digest", "is_plumbing", "load", "parse"]
+__all__ = ["LIST_NAMES", "WordList", "Words", "digest", "is_plumbing", "load", "load_one", "parse"]
 
 LIST_NAMES = ("sentinel", "irrelevant", "plumbing", "prefix", "system")
 
@@ -26,12 +25,12 @@ class WordList:
 
     Args:
         exact: Name → label ("" when there is none).
-        patterns: Pattern and label, in the order of the file.
-        any_pattern: All patterns in one, because most names match none.
+        patterns: Expression and label, in the order of the file.
+        any_pattern: All of them in one, because most names match none.
     """
 
     exact: dict[str, str] = field(default_factory=dict)
-    patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
     any_pattern: re.Pattern[str] | None = None
 
     def find(self, name: str, module: str | None = None) -> str | None:
@@ -42,7 +41,7 @@ class WordList:
             if self.any_pattern is None or not self.any_pattern.fullmatch(candidate):
                 continue
             for pattern, label in self.patterns:
-                if pattern.fullmatch(candidate):
+                if re.fullmatch(pattern, candidate, re.DOTALL):
                     return label
         return None
 
@@ -61,7 +60,13 @@ class Words:
 @lru_cache(maxsize=1)
 def load() -> Words:
     """Read the lists that are shipped with the package."""
-    return Words(**{name: parse(_read(name)) for name in LIST_NAMES})
+    return Words(**{name: load_one(name) for name in LIST_NAMES})
+
+
+@lru_cache(maxsize=len(LIST_NAMES))
+def load_one(name: str) -> WordList:
+    """Read one of them."""
+    return parse(_read(name))
 
 
 @lru_cache(maxsize=2048)
@@ -80,6 +85,8 @@ def is_plumbing(function: str | None, module: str | None) -> bool:
 
 def digest() -> str:
     """Return a hash of all entries; comments do not count."""
+    import hashlib  # noqa: PLC0415  (3 ms that pages need not pay)
+
     entries = [f"{name}:{line}" for name in LIST_NAMES for line in _entries(_read(name))]
     return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
 
@@ -87,15 +94,15 @@ def digest() -> str:
 def parse(text: str) -> WordList:
     """Parse the text of one list."""
     exact: dict[str, str] = {}
-    patterns: list[tuple[re.Pattern[str], str]] = []
+    patterns: list[tuple[str, str]] = []
     for line in _entries(text):
         name, _, label = (part.strip() for part in line.partition("=>"))
         if "*" in name:
             expression = ".*".join(re.escape(piece) for piece in name.split("*"))
-            patterns.append((re.compile(expression, re.DOTALL), label))
+            patterns.append((expression, label))
         else:
             exact[name] = label
-    together = "|".join(pattern.pattern for pattern, _ in patterns)
+    together = "|".join(pattern for pattern, _ in patterns)
     any_pattern = re.compile(together, re.DOTALL) if patterns else None
     return WordList(exact, tuple(patterns), any_pattern)
 
@@ -106,4 +113,4 @@ def _entries(text: str) -> list[str]:
 
 
 def _read(name: str) -> str:
-    return (resources.files("lastwords.signature") / "lists" / f"{name}.txt").read_text("utf-8")
+    return Path(__file__).with_name("lists").joinpath(f"{name}.txt").read_text("utf-8")

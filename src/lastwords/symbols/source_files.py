@@ -7,7 +7,6 @@ Below `--source-path DIR`, it is the file whose path ends most like it, `DIR/src
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -48,6 +47,9 @@ class SourceFiles:
 
     Args:
         folders: Searched in this order; listed once, when first asked.
+        unchanged_since: A time (seconds since 1970-01-01 UTC): a file that is found in no folder
+            is read where the debug information says that it was compiled, if it is there and was
+            not changed later than this.
         checksums: Source file as the debug information names it → `md5:…`, `sha1:…` or `sha256:…`
             of what was compiled; another file is not shown.
         download: Gets a file that is in none of the folders from where its module says that it
@@ -61,9 +63,12 @@ class SourceFiles:
         self,
         folders: Iterable[Path],
         checksums: Mapping[str, str] | None = None,
+        *,
+        unchanged_since: float | None = None,
         download: Callable[[str], Path | None] | None = None,
     ) -> None:
         self._folders = tuple(folders)
+        self._unchanged_since = unchanged_since
         self._checksums = dict(checksums or {})
         self._download = download
         self._by_name: dict[str, list[_Candidate]] | None = None
@@ -87,7 +92,7 @@ class SourceFiles:
         Returns:
             Nothing when the file is not found, is another, or is shorter.
         """
-        path = self.find(file) or self._downloaded(file)
+        path = self.find(file) or self._in_place(file) or self._downloaded(file)
         lines = self._lines(path) if path else None
         if not lines or not 1 <= line <= len(lines):
             return ()
@@ -126,6 +131,13 @@ class SourceFiles:
         if path and checksum is not None and not has_checksum(path, checksum):
             return None
         return path
+
+    def _in_place(self, file: str) -> Path | None:
+        """The file where it was compiled, on this machine, as it was then."""
+        path = Path(file)
+        if self._unchanged_since is None or not path.is_absolute() or not path.is_file():
+            return None
+        return path if path.stat().st_mtime <= self._unchanged_since else None
 
     def _index(self) -> dict[str, list[_Candidate]]:
         if self._by_name is None:
@@ -166,6 +178,8 @@ def _is_enough(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 
 def has_checksum(path: Path, checksum: str) -> bool:
     """Whether a file is the one that was compiled, whichever way its lines end."""
+    import hashlib  # noqa: PLC0415  (3 ms)
+
     algorithm, _, expected = checksum.partition(":")
     if algorithm not in {"md5", "sha1", "sha256"} or path.stat().st_size > _MAX_FILE_BYTES:
         return False

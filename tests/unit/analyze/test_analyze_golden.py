@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 from analyze_corpus import REPOSITORY
 from click.testing import CliRunner
-from rich.console import Console
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.analyze import command
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.text import analysis_lines
+from lastwords.signature.in_app import InApp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,18 +43,10 @@ CASES = [
 
 
 def page(document: bytes, options: TextOptions, *, is_terminal: bool = False) -> str:
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        force_terminal=is_terminal,
-        color_system="standard" if is_terminal else None,
-        highlight=False,
-        soft_wrap=True,
-        width=100,
-    )
-    for line in analysis_lines(decode_analysis(document), options):
-        console.print(line)
-    return out.getvalue()
+    analysis = decode_analysis(document)
+    options = replace(options, in_app=InApp(analysis.modules))
+    lines = analysis_lines(analysis, options)
+    return "".join(f"{line.coloured if is_terminal else line.plain}\n" for line in lines)
 
 
 def analyzed(corpus: Path, case: Case) -> bytes:

@@ -100,7 +100,7 @@ def test_a_file_that_is_no_dump_is_refused(tmp_path: Path) -> None:
     (tmp_path / "core").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x04\x00" + bytes(46))
     with pytest.raises(DumpError) as caught:
         run(tmp_path / "core")
-    assert "this is an ELF core file" in caught.value.message
+    assert "this is an ELF core that cannot be converted" in caught.value.message
     assert "gdb" in (caught.value.hint or "")
 
 
@@ -118,7 +118,7 @@ def test_wrong_usage_is_2(dump: Path) -> None:
 def test_help_has_an_example_and_the_exit_statuses() -> None:
     text = run("--help").stdout
     assert "lastwords analyze crash.dmp" in text
-    assert "5 partial result" in text
+    assert "3 not readable" in text
 
 
 def test_answers_about_symbols_are_kept_unless_told_otherwise(

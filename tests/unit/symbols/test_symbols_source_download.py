@@ -57,6 +57,8 @@ def test_a_download_is_shown_if_it_is_what_was_compiled(
 ) -> None:
     downloads = SourceDownloads(root=tmp_path)
     checksum = f"sha256:{hashlib.sha256(digest).hexdigest()}"
-    files = SourceFiles([], {FILE: checksum}, lambda _: downloads.get(f"{server.url}/raw/a.cpp"))
+    files = SourceFiles(
+        [], {FILE: checksum}, download=lambda _: downloads.get(f"{server.url}/raw/a.cpp")
+    )
     lines = files.around(FILE, 2, context=0)
     assert [line.text for line in lines] == ([shown] if shown else [])

@@ -71,3 +71,20 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SymbolsError) as caught:
         SourceFiles([tmp_path / "nowhere"])
     assert caught.value.code == "symbols_not_found"
+
+
+def test_a_file_that_is_where_it_was_compiled_is_read_unless_it_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "run.py", "one\ntwo\n")
+    changed_s = path.stat().st_mtime
+
+    def around(unchanged_since: float | None) -> int:
+        return len(SourceFiles((), unchanged_since=unchanged_since).around(str(path), 1))
+
+    assert around(changed_s) == 2
+    assert around(changed_s - 1) == 0
+    assert around(None) == 0
+    assert not SourceFiles((), unchanged_since=changed_s).around("run.py", 1)
+    assert not SourceFiles((), unchanged_since=changed_s).around(str(tmp_path), 1)

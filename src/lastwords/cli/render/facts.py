@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from lastwords.cli.render.clean import clean
+from lastwords.cli.render.styled import Text
 from lastwords.report.analysis import is_crash, is_fault, system_name
 from lastwords.report.dump_facts import DumpFacts
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from lastwords.report.analysis import Analysis, CrashInfo
 
-__all__ = ["headline", "process_facts"]
+__all__ = ["access_words", "headline", "process_facts", "process_name"]
 
 _MAX_ANNOTATIONS = 40
 _ACCESS_WORDS = {"read": "reading", "write": "writing", "readwrite": "changing"}
@@ -37,7 +36,7 @@ def headline(analysis: Analysis) -> Text:
 def process_facts(analysis: Analysis) -> Iterator[Text]:
     """What the instruction did, process, system, Python, annotations: a labelled line each."""
     facts = {
-        "access": _access(analysis.crash_info),
+        "access": access_words(analysis),
         "stack": _stack_overflow(analysis.crash_info),
         "exception": _cpp_exception(analysis.crash_info),
         "assertion": analysis.crash_info.assertion if analysis.crash_info else None,
@@ -46,6 +45,7 @@ def process_facts(analysis: Analysis) -> Iterator[Text]:
         "system": _system(analysis),
         "python": _python(analysis),
         "dump": _dump(analysis),
+        "converted": _origin(analysis),
     }
     for label, fact in facts.items():
         if fact:
@@ -62,10 +62,12 @@ def process_facts(analysis: Analysis) -> Iterator[Text]:
 
 
 def _fact(label: str, fact: str) -> Text:
-    return Text(f"  {label:<10}", style="dim").append(clean(fact), style="not dim")
+    return Text(f"  {label:<10}", style="dim").append(clean(fact))
 
 
-def _access(info: CrashInfo | None) -> str | None:
+def access_words(analysis: Analysis) -> str | None:
+    """What the instruction did that failed; `None` when no instruction did."""
+    info = analysis.crash_info
     if info is None or not is_fault(info.type):
         return None
     parts = [_accessed(info), f"instruction {info.instruction}" if info.instruction else None]
@@ -91,13 +93,17 @@ def _accessed(info: CrashInfo) -> str | None:
     return None
 
 
-def _process(analysis: Analysis) -> str | None:
+def process_name(analysis: Analysis) -> str | None:
+    """The file name of the program."""
     main = analysis.main_module
     modules = analysis.modules
-    name = modules[main].filename if main is not None and main < len(modules) else None
+    return modules[main].filename if main is not None and main < len(modules) else None
+
+
+def _process(analysis: Analysis) -> str | None:
     uptime = analysis.process_uptime
     parts = [
-        name,
+        process_name(analysis),
         None if analysis.pid is None else f"pid {analysis.pid}",
         None if uptime is None else f"up {uptime} s",
         f"{len(analysis.threads)} thread{'' if len(analysis.threads) == 1 else 's'}",
@@ -164,3 +170,9 @@ def _dump(analysis: Analysis) -> str | None:
         f"not in it: {lacks}" if lacks else None,
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _origin(analysis: Analysis) -> str | None:
+    """What the minidump that was analysed was made from, and is not kept."""
+    origin = analysis.lastwords.converted_from if analysis.lastwords else None
+    return f"from {origin}" if origin else None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from lastwords.cli.render.clean import clean
+from lastwords.cli.render.styled import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from lastwords.cli.render.clean import clean, short_path
-from lastwords.report.analysis import Frame, FrameKind, FrameTrust, Placement
+from lastwords.cli.render.clean import clean
+from lastwords.cli.render.frames import FrameLine, frame_title, lines_of, remark_line, text_of
+from lastwords.cli.render.styled import Text
+from lastwords.report.analysis import Frame, FrameKind
 from lastwords.report.folding import fold_words, folds
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
-    from lastwords.report.analysis import InlineFrame, Thread
-    from lastwords.symbols.source_files import SourceFiles
+    from lastwords.cli.render.sources import SourceView
+    from lastwords.report.analysis import Thread
+    from lastwords.signature.in_app import InApp
 
-__all__ = ["frame_lines", "frame_title", "stack_lines", "thread_summary", "thread_title"]
+__all__ = ["frame_lines", "kernel_lines", "stack_lines", "thread_summary", "thread_title"]
 
 _MAX_FUNCTION_WIDTH = 56
-_LANGUAGES = {
-    ".c": "c",
-    ".cc": "c++",
-    ".cpp": "c++",
-    ".cxx": "c++",
-    ".hh": "c++",
-    ".hpp": "c++",
-    ".hxx": "c++",
-    ".tcc": "c++",
-    ".m": "objc",
-    ".mm": "objc",
-    ".rs": "rust",
-    ".s": "asm",
-    ".swift": "swift",
-}
-_TRUST_WORDS = {
-    FrameTrust.FRAME_POINTER: "by frame pointer",
-    FrameTrust.CFI_SCAN: "a guess: found by scanning",
-    FrameTrust.SCAN: "a guess: found by scanning",
-    FrameTrust.UNKNOWN: "trust not known",
-}
 _MAX_KERNEL_LINES = 60
-_STYLES = {"py": "green", "": "dim"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    number: str
-    mark: str
-    function: str
-    place: str
-    remark: str
-    source: tuple[str, int] | None = None
 
 
 def thread_title(thread: Thread, index: int, what: str) -> Text:
@@ -88,23 +57,17 @@ def _newest(thread: Thread, kind: FrameKind) -> Frame | None:
     return next((frame for frame in thread.frames if frame.kind is kind), None)
 
 
-def frame_title(frame: Frame) -> str:
-    """Mark, function and place in one line."""
-    mark = _mark_of(frame.kind, frame.file, frame.function)
-    place = _place_of(frame.file, frame.line)
-    return " ".join(part for part in (mark, _function_of(frame), place) if part)
-
-
 def stack_lines(
     thread: Thread,
     *,
     is_plumbing_shown: bool,
     is_folded: bool = True,
-    sources: SourceFiles | None = None,
+    sources: SourceView | None = None,
+    in_app: InApp | None = None,
 ) -> Iterator[Text]:
     """The frames, newest first; inlined calls stand before the frame that holds them."""
     shown = thread.frames if is_plumbing_shown else _without_plumbing(thread.frames)
-    yield from frame_lines(shown, is_folded=is_folded, sources=sources)
+    yield from frame_lines(shown, is_folded=is_folded, sources=sources, in_app=in_app)
     folded = len(thread.frames) - len(shown)
     if folded:
         plural = "" if folded == 1 else "s"
@@ -119,26 +82,26 @@ def kernel_lines(thread: Thread) -> Iterator[Text]:
 
 
 def frame_lines(
-    frames: Sequence[Frame], *, is_folded: bool = True, sources: SourceFiles | None = None
+    frames: Sequence[Frame],
+    *,
+    is_folded: bool = True,
+    sources: SourceView | None = None,
+    in_app: InApp | None = None,
 ) -> Iterator[Text]:
-    """The frames as they stand; the rounds of a recursion once. Source lines follow each frame."""
-    lines = list(_folded_lines(frames) if is_folded else _plain_lines(frames))
+    """The frames as they stand; the rounds of a recursion once.
+
+    Source lines follow each in-app frame; each frame, where it is not told which are in-app.
+    """
+    lines = list(_folded_lines(frames, in_app) if is_folded else _plain_lines(frames, in_app))
     width = max((len(line.function) for line in lines), default=0)
     width = min(width, _MAX_FUNCTION_WIDTH)
     if not lines:
         yield Text("  no frames", style="dim")
     for line in lines:
-        yield _text_of(line, width)
-        if sources is not None and line.source is not None:
-            yield from _source_lines(sources, line.source)
-
-
-def _source_lines(sources: SourceFiles, place: tuple[str, int]) -> Iterator[Text]:
-    for one in sources.around(*place):
-        mark = ">" if one.is_current else " "
-        style = "" if one.is_current else "dim"
-        text = clean(one.text.replace("\t", "    "))
-        yield Text(f"          {mark} {one.number:>5}  {text}".rstrip(), style=style)
+        yield text_of(line, width)
+        is_wanted = in_app is None or line.is_in_app
+        if sources is not None and line.source is not None and is_wanted:
+            yield from sources.lines(*line.source)
 
 
 def _without_plumbing(frames: Sequence[Frame]) -> list[Frame]:
@@ -155,25 +118,25 @@ def _without_plumbing(frames: Sequence[Frame]) -> list[Frame]:
     return shown
 
 
-def _plain_lines(frames: Sequence[Frame]) -> Iterator[_Line]:
+def _plain_lines(frames: Sequence[Frame], in_app: InApp | None) -> Iterator[FrameLine]:
     for frame in frames:
-        yield from _lines_of(frame)
+        yield from lines_of(frame, in_app)
 
 
-def _folded_lines(frames: Sequence[Frame]) -> Iterator[_Line]:
+def _folded_lines(frames: Sequence[Frame], in_app: InApp | None) -> Iterator[FrameLine]:
     gaps = {index: frame.omitted_frames or 0 for index, frame in enumerate(frames)}
     found = folds([_key_of(frame) for frame in frames], {i: n for i, n in gaps.items() if n})
     folded = 0
     position = 0
     for fold in found:
-        yield from _plain_lines(frames[position : fold.hidden.start])
+        yield from _plain_lines(frames[position : fold.hidden.start], in_app)
         first, last = frames[fold.start].frame, frames[fold.end - 1].frame
-        yield _remark(fold_words(fold, first, last))
+        yield remark_line(fold_words(fold, first, last))
         folded += len(fold.hidden)
         position = fold.end
-    yield from _plain_lines(frames[position:])
+    yield from _plain_lines(frames[position:], in_app)
     if folded:
-        yield _remark(f"{folded:,} repeated frames folded: --no-fold")
+        yield remark_line(f"{folded:,} repeated frames folded: --no-fold")
 
 
 def _key_of(frame: Frame) -> Hashable:
@@ -182,98 +145,3 @@ def _key_of(frame: Frame) -> Hashable:
     inlined = tuple(inline.function for inline in frame.inlines or ())
     file = frame.file if frame.kind is FrameKind.PYTHON else None
     return frame.kind, frame.function, frame.module, file, place, inlined
-
-
-def _text_of(line: _Line, width: int) -> Text:
-    if not line.number and not line.mark:
-        return Text(f"       {line.remark}", style="dim")
-    style = _STYLES.get(line.mark, "cyan")
-    text = Text(f"{line.number:>4}  ", style="dim")
-    text.append(f"{line.mark:<5} ", style=f"not dim {style}")
-    is_python = line.mark == "py"
-    text.append(f"{line.function:<{width}}", style="not dim bold" if is_python else "not dim")
-    if line.place:
-        text.append(f"  {line.place}", style="not dim")
-    if line.remark:
-        text.append(f"  ({line.remark})")
-    text.rstrip()
-    return text
-
-
-def _lines_of(frame: Frame) -> Iterator[_Line]:
-    if frame.omitted_frames:
-        yield _remark(f"… {frame.omitted_frames} frames left out: --max-frames")
-    if frame.unknown_frames:
-        yield _remark(f"… {frame.unknown_frames.words()}")
-    for inline in frame.inlines or ():
-        yield _inline_line(frame, inline)
-    yield _frame_line(frame)
-
-
-def _remark(text: str) -> _Line:
-    return _Line(number="", mark="", function="", place="", remark=text)
-
-
-def _inline_line(frame: Frame, inline: InlineFrame) -> _Line:
-    return _Line(
-        number="",
-        mark=_mark_of(frame.kind, inline.file or frame.file, inline.function),
-        function=clean(inline.function or "?"),
-        place=_place_of(inline.file, inline.line),
-        remark="inlined",
-        source=_source_of(inline.file, inline.line),
-    )
-
-
-def _frame_line(frame: Frame) -> _Line:
-    return _Line(
-        number=str(frame.frame),
-        mark=_mark_of(frame.kind, frame.file, frame.function),
-        function=_function_of(frame),
-        place=_place_of(frame.file, frame.line),
-        remark=", ".join(_remarks_of(frame)),
-        source=_source_of(frame.file, frame.line),
-    )
-
-
-def _source_of(file: str | None, line: int | None) -> tuple[str, int] | None:
-    return (file, line) if file and line else None
-
-
-def _remarks_of(frame: Frame) -> Iterator[str]:
-    if frame.kind is FrameKind.NATIVE and frame.module and frame.function:
-        yield clean(frame.module)
-    if not frame.trust.is_exact:
-        yield _TRUST_WORDS.get(frame.trust, frame.trust.value)
-    if frame.python and frame.python.placement is Placement.UNPLACED:
-        yield "unplaced: true, but its place among the native frames is not known"
-    if frame.python and frame.python.is_partial:
-        yield "partly read"
-
-
-def _mark_of(kind: FrameKind, file: str | None, function: str | None) -> str:
-    """`py`, the language of a native source file, or `bin` where there is no source.
-
-    Headers named `.h` are of C or C++; C has no names with `::` or parameters.
-    """
-    if kind is FrameKind.PYTHON:
-        return "py"
-    if not file:
-        return "bin"
-    extension = file[file.rfind(".") :].lower() if "." in file else ""
-    is_cpp = any(mark in (function or "") for mark in ("::", "("))
-    return _LANGUAGES.get(extension, "c++" if is_cpp else "c")
-
-
-def _function_of(frame: Frame) -> str:
-    if frame.function:
-        return clean(frame.function)
-    if frame.module and frame.module_offset is not None:
-        return f"{clean(frame.module)}+{int(frame.module_offset):#x}"
-    return str(frame.offset) if frame.offset is not None else "?"
-
-
-def _place_of(file: str | None, line: int | None) -> str:
-    if not file:
-        return ""
-    return f"{short_path(file)}:{line}" if line is not None else short_path(file)

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from lastwords.cli.render.breadcrumbs import breadcrumb_lines
 from lastwords.cli.render.facts import headline, process_facts
 from lastwords.cli.render.handles import handle_lines
+from lastwords.cli.render.machine import memory_sections, register_section
 from lastwords.cli.render.modules import module_lines
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.stack import kernel_lines, stack_lines, thread_summary, thread_title
+from lastwords.cli.render.styled import Text
 from lastwords.cli.render.throws import throw_lines
-from lastwords.report.analysis import is_crash
+from lastwords.report.analysis import Thread, is_crash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lastwords.report.analysis import Analysis, Thread
+    from lastwords.report.analysis import Analysis
 
-__all__ = ["analysis_lines", "write_analysis"]
+__all__ = ["analysis_lines"]
 
 _SUMMARISED_THREADS = 40
-
-
-def write_analysis(analysis: Analysis, options: TextOptions) -> None:
-    """Write the page to stdout; colours only on terminals, and not with `NO_COLOR`."""
-    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    for line in analysis_lines(analysis, options):
-        console.print(line)
 
 
 def analysis_lines(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     """The page, line by line."""
     yield headline(analysis)
     yield from process_facts(analysis)
-    yield from _stacks(analysis, options)
+    yield from _crashing_stack(analysis, options)
+    yield from throw_lines(analysis, is_folded=options.is_folded, in_app=options.in_app)
+    yield from _machine(analysis, options)
+    yield from _other_stacks(analysis, options)
     yield from _section("Breadcrumbs", breadcrumb_lines(analysis))
     if options.are_handles_shown:
         yield from _section("Handles", handle_lines(analysis))
@@ -55,13 +50,27 @@ def _section(title: str, lines: Iterator[Text]) -> Iterator[Text]:
     yield from lines
 
 
-def _stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
+def _crashing_stack(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
+    crashing, thread = analysis.crashing_index, analysis.crashing_thread
+    if crashing is None or thread is None:
+        return
+    what = "Crashing thread" if _is_crash(analysis) else "Thread"
+    yield from _stack(thread, thread_title(thread, crashing, what), options)
+    if options.in_app is not None and any(options.in_app.any_of(one) for one in thread.frames):
+        yield Text("       * in-app; --in-app PATTERN says what is", style="dim")
+
+
+def _machine(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
+    if options.machine is None:
+        return
+    if options.are_registers_shown:
+        yield from register_section(options.machine, analysis.crashing_thread or Thread())
+    if options.is_memory_shown:
+        yield from memory_sections(options.machine)
+
+
+def _other_stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     crashing = analysis.crashing_index
-    if crashing is not None and analysis.crashing_thread is not None:
-        what = "Crashing thread" if _is_crash(analysis) else "Thread"
-        title = thread_title(analysis.crashing_thread, crashing, what)
-        yield from _stack(analysis.crashing_thread, title, options)
-    yield from throw_lines(analysis, is_folded=options.is_folded)
     others = [(i, thread) for i, thread in enumerate(analysis.threads) if i != crashing]
     if options.stacks is StackChoice.ALL or (crashing is None and len(others) == 1):
         for index, thread in others:
@@ -84,6 +93,7 @@ def _stack(thread: Thread, title: Text, options: TextOptions) -> Iterator[Text]:
         is_plumbing_shown=options.is_plumbing_shown,
         is_folded=options.is_folded,
         sources=options.sources,
+        in_app=options.in_app,
     )
 
 

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from lastwords.cli.render.clean import clean
-from lastwords.cli.render.stack import frame_lines, frame_title
+from lastwords.cli.render.frames import frame_title
+from lastwords.cli.render.stack import frame_lines
+from lastwords.cli.render.styled import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lastwords.report.analysis import Analysis, Throw
+    from lastwords.signature.in_app import InApp
 
 __all__ = ["throw_lines"]
 
 _SUMMARISED_THROWS = 8
 
 
-def throw_lines(analysis: Analysis, *, is_folded: bool) -> Iterator[Text]:
+def throw_lines(
+    analysis: Analysis, *, is_folded: bool, in_app: InApp | None = None
+) -> Iterator[Text]:
     """The throw that matters with its stack, then a line for each of the others."""
     throws = analysis.throws
     if not throws:
         return
     chosen, title = _chosen(analysis)
     yield Text()
-    yield from _throw(throws[chosen], title, is_folded=is_folded)
+    yield from _throw(throws[chosen], title, is_folded=is_folded, in_app=in_app)
     primary = throws[chosen].primary
     if primary is not None and 0 <= primary < len(throws):
         title = f"The exception was made by a throw in {_thread(throws[primary])}"
-        yield from _throw(throws[primary], title, is_folded=is_folded)
+        yield from _throw(throws[primary], title, is_folded=is_folded, in_app=in_app)
     others = [throw for index, throw in enumerate(throws) if index not in {chosen, primary}]
     if others:
         yield Text("  Older and other throws", style="dim")
@@ -73,7 +76,7 @@ def _origin(throw: Throw) -> str:
     return f", from {frame_title(throw.frames[0])}" if throw.frames else ""
 
 
-def _throw(throw: Throw, title: str, *, is_folded: bool) -> Iterator[Text]:
+def _throw(throw: Throw, title: str, *, is_folded: bool, in_app: InApp | None) -> Iterator[Text]:
     yield Text(title, style="bold")
     yield Text(f"  {_what(throw)}")
-    yield from frame_lines(throw.frames, is_folded=is_folded)
+    yield from frame_lines(throw.frames, is_folded=is_folded, in_app=in_app)

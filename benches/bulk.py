@@ -1,0 +1,96 @@
+"""Many dumps in one run, and one small dump from the shell to the page; symbols are cached."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benches.measure import PROGRAMS, REPOSITORY, Row, environment, home, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["bulk"]
+
+DUMPS = 1_000
+PROCESSES = 2
+KINDS = 8
+RUNS = 5
+SHELL_RUNS = 31
+LASTWORDS = Path(sys.executable).with_name("lastwords")
+
+
+def bulk() -> list[Row]:
+    """Mini dumps of Python processes with five threads, written by `lastwords dump`."""
+    # An installation has bytecode; a checkout that may not write any would compile for each figure.
+    compileall.compile_dir(str(REPOSITORY / "src"), quiet=1)
+    with home() as folder:
+        dumps = _dumps(folder)
+        size_kib = statistics.mean(dump.stat().st_size for dump in dumps) / 1024
+        one = [LASTWORDS, "analyze", dumps[0]]
+        many = [LASTWORDS, "analyze", folder / "dumps", "-j", str(PROCESSES)]
+        run(many, folder)
+        text_s = min(_seconds(many, folder) for _ in range(RUNS))
+        json_s = min(_seconds([*many, "--json-lines"], folder) for _ in range(RUNS))
+        shell_ms = statistics.median(_seconds(one, folder) for _ in range(SHELL_RUNS)) * 1e3
+        shell_json_ms = (
+            statistics.median(_seconds([*one, "--json"], folder) for _ in range(SHELL_RUNS)) * 1e3
+        )
+    command = f"benches/bulk.py, whole command, {size_kib:.0f} KiB a dump"
+    best = f"{command}, best of {RUNS}"
+    middle = f"{command}, median of {SHELL_RUNS}"
+    name = f"bulk over {DUMPS:,} dumps, {PROCESSES} processes"
+    return [
+        Row(promise=f"{name}, JSON lines, warm", value=DUMPS / json_s, unit="dumps/s",
+            command=best, at_least=100),
+        Row(promise=f"{name}, a table, warm", value=DUMPS / text_s, unit="dumps/s", command=best,
+            at_least=100),
+        Row(promise="a small dump, warm, from shell to text", value=shell_ms, unit="ms",
+            command=middle, limit=100),
+        Row(promise="the same to JSON", value=shell_json_ms, unit="ms", command=middle, limit=100),
+    ]  # fmt: skip
+
+
+def _dumps(folder: Path) -> list[Path]:
+    """A thousand files, of some processes each."""
+    target = folder / "dumps"
+    target.mkdir()
+    kinds = [_dump(folder) for _ in range(KINDS)]
+    return [
+        Path(shutil.copyfile(kinds[number % KINDS], target / f"{number:04}.dmp"))
+        for number in range(DUMPS)
+    ]
+
+
+def _dump(folder: Path) -> Path:
+    program = [sys.executable, str(PROGRAMS / "five_threads.py")]
+    process = subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder)
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        command = [sys.executable, "-m", "lastwords", "dump", "--json", str(process.pid)]
+        return folder / json.loads(run(command, folder).stdout)["dumps"][0]["file"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _seconds(command: Sequence[str | Path], folder: Path) -> float:
+    started_s = time.perf_counter()
+    subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return time.perf_counter() - started_s
