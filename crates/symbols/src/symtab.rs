@@ -1,5 +1,6 @@
 //! Symbol tables of any image: address to function name.
 
+use std::cmp::Reverse;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -112,10 +113,10 @@ impl SymbolTable {
     }
 
     fn new(bytes: Bytes, mut entries: Vec<Entry>, decoration: Decoration, is_full: bool) -> Self {
-        // Of equals the last one of the table: aliases of one function have to be told apart
-        // somehow, and this is what other readers do.
+        // Of equals the longest, then the last one of the table: aliases of one function have to
+        // be told apart somehow, and this is what other readers do.
         entries.reverse();
-        entries.sort_by_key(|entry| (entry.address, entry.rank));
+        entries.sort_by_key(|entry| (entry.address, entry.rank, Reverse(entry.end)));
         entries.dedup_by_key(|entry| entry.address);
         close_open_ends(&mut entries);
         entries.shrink_to_fit();
@@ -215,13 +216,10 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && !is_no_name
 }
 
-/// Global before weak before local, typed before untyped, sized before unsized.
+/// Global and weak before local (`getc` is weak, and `_IO_getc` the same function), typed before
+/// untyped, sized before unsized.
 fn rank(symbol: &object::Symbol<'_, '_>) -> u8 {
-    let binding = match (symbol.is_global(), symbol.is_weak()) {
-        (true, false) => 0,
-        (_, true) => 1,
-        (false, false) => 2,
-    };
+    let binding = if symbol.is_global() || symbol.is_weak() { 0 } else { 2 };
     let untyped = if symbol.kind() == SymbolKind::Text { 0 } else { 4 };
     let unsized_ = if symbol.size() > 0 { 0 } else { RANK_UNSIZED };
     binding | untyped | unsized_

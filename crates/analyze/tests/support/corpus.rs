@@ -1,4 +1,5 @@
 //! The corpus of real dumps, and its manifest.
+#![allow(dead_code)] // every test file uses a part
 
 use std::path::{Path, PathBuf};
 

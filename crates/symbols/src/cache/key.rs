@@ -6,7 +6,7 @@ use super::fnv::Fnv;
 use crate::module::ModuleId;
 
 /// Raised when the same files give other answers than before, within one version of the crate.
-const CONVERTER_REVISION: u32 = 2;
+const CONVERTER_REVISION: u32 = 3;
 /// Digits of the module's id in a file's name: all of a SHA-1 build id.
 const MAX_ID_DIGITS: usize = 40;
 /// End of a cache file's name; nothing else in the folder is ever touched.

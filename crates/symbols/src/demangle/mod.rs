@@ -1,6 +1,7 @@
 //! Linker names to source names.
 
 mod budget;
+mod closures;
 mod decoration;
 mod msvc;
 mod spelling;
@@ -55,7 +56,8 @@ fn demangle_cpp(name: &str) -> Option<String> {
     let parse = ParseOptions::default().recursion_limit(RECURSION_LIMIT);
     let options = DemangleOptions::new().recursion_limit(RECURSION_LIMIT);
     let symbol = Symbol::new_with_options(name, &parse).ok()?;
-    symbol.demangle_with_options(&options).ok().map(|name| spelling::respell(&name))
+    let demangled = spelling::respell(&symbol.demangle_with_options(&options).ok()?);
+    Some(closures::shorten_stream(name, demangled))
 }
 
 /// Cuts at a character border.

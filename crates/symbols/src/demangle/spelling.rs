@@ -6,6 +6,10 @@
 //! | `a<b, >`, for an empty list at the end | `a<b>` |
 //! | `{virtual override thunk({offset(-16)}, f())}` | `non-virtual thunk to f()` |
 //! | `{virtual override thunk({virtual offset(0, -24)}, f())}` | `virtual thunk to f()` |
+//!
+//! Closures and streams: `closures`.
+
+use super::closures;
 
 const SUFFIXES: [(&str, &str); 6] = [
     ("(int)", ""),
@@ -23,7 +27,12 @@ const THUNK: &str = "{virtual override thunk({";
 pub(super) fn respell(name: &str) -> String {
     let name = respell_thunk(name).unwrap_or_else(|| name.to_owned());
     let name = respell_literals(&name);
-    if name.contains(", >") || name.contains(", )") { without_empty_lists(&name) } else { name }
+    let name = if name.contains(", >") || name.contains(", )") {
+        without_empty_lists(&name)
+    } else {
+        name
+    };
+    closures::respell(name)
 }
 
 fn respell_thunk(name: &str) -> Option<String> {

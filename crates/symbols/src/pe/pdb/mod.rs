@@ -62,6 +62,8 @@ const NAMES_HEAD_BYTES: usize = 12;
 const CROSS_MODULE: u32 = 1 << 31;
 /// Public symbols at one address that are compared: identical functions that were folded.
 const MAX_FOLDED: usize = 64;
+/// Of linker names of C++.
+const CPP_PREFIX: char = '?';
 /// Names of inlined functions remembered.
 const MAX_NAMES: usize = 64 << 10;
 
@@ -236,17 +238,20 @@ impl Pdb {
         self.publics.as_ref().filter(|_| is_code)?.find(section, offset)
     }
 
-    /// The public name of a function: of those at its address, the one that is its own.
+    /// The public name of a function. Of several at its address: in C++ the one that is its own, the
+    /// others being functions that the linker folded into it; in C and assembly, where they are
+    /// names of one function (`memcpy` and `memmove`), the last, as other readers take it.
     fn public_at(&self, section: u16, offset: u32, own: Option<&str>) -> Option<String> {
         let publics = self.publics.as_ref()?;
-        let names = publics.names_at(section, offset, MAX_FOLDED);
-        let mut names = names.iter().map(|name| self.source_name(name));
-        let last = names.next()?;
+        let linker_names = publics.names_at(section, offset, MAX_FOLDED);
+        let last = self.source_name(linker_names.first()?);
         let own = own.map(|own| self.demangler.demangle(own));
         let is_own = |name: &String| own.as_deref() == Some(without_parameters(name));
         if is_own(&last) {
             return Some(last);
         }
+        let in_cpp = linker_names.iter().skip(1).filter(|name| name.starts_with(CPP_PREFIX));
+        let mut names = in_cpp.map(|name| self.source_name(name));
         Some(names.find(is_own).unwrap_or(last))
     }
 

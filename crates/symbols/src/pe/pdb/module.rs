@@ -48,12 +48,15 @@ impl Module {
         Some(Self { stream, procedures, lines })
     }
 
-    /// The function whose code holds an address.
+    /// The function whose code holds an address: the last that starts before it. Of identical
+    /// functions that the linker folded into one, the first, as other readers take it.
     pub(crate) fn procedure(&self, section: u16, offset: u32) -> Option<&Procedure> {
         let is_before = |one: &Procedure| (one.section, one.offset) <= (section, offset);
         let after = self.procedures.partition_point(is_before);
         let before = self.procedures.get(..after)?.iter().rev().take(MAX_OVERLAPS);
-        before.into_iter().find(|procedure| procedure.holds(section, offset))
+        let mut holders = before.filter(|procedure| procedure.holds(section, offset));
+        let found = holders.next()?;
+        holders.take_while(|other| other.offset == found.offset).last().or(Some(found))
     }
 
     pub(crate) fn name(&self, procedure: &Procedure) -> Option<String> {
