@@ -1,26 +1,32 @@
 //! Breakpad `.sym` files: `FUNC`, `INLINE` and `PUBLIC` records, `STACK CFI`, `STACK WIN`.
 //!
-//! Format: Breakpad, `docs/symbol_files.md`. Parsed by `breakpad-symbols`.
+//! Format: Breakpad, `docs/symbol_files.md`. Parsed by `breakpad-symbols`: the file without the bodies
+//! of functions at once, and a body (`bodies.rs`) when its function is asked for.
+
+mod bodies;
 
 use std::borrow::Cow;
-use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use breakpad_symbols::{FrameSymbolizer, FrameWalker, SymbolError, SymbolFile};
 use debugid::{CodeId, DebugId};
 use minidump_common::traits::Module;
 
+use self::bodies::Bodies;
 use crate::file::MappedFile;
 use crate::symbols::{SourceFrame, Symbolication};
 
-/// Larger `.sym` files are refused: they are held in memory, parsed, at some multiple.
+/// Larger `.sym` files are refused: a part of them is held in memory, parsed, at some multiple.
 const MAX_SYM_BYTES: usize = 2 << 30;
 /// The `MODULE` line must end within this.
 const MAX_MODULE_LINE_BYTES: usize = 4096;
 
 /// A parsed `.sym` file.
 pub struct BreakpadSymbols {
+    /// Without bodies of functions, if there are `bodies`.
     file: SymbolFile,
+    bodies: Option<Bodies>,
 }
 
 /// Why a `.sym` file cannot be used.
@@ -33,14 +39,17 @@ pub(crate) enum BreakpadError {
 }
 
 impl BreakpadSymbols {
-    pub(crate) fn parse(file: &MappedFile) -> Result<Self, BreakpadError> {
+    pub(crate) fn parse(file: &Arc<MappedFile>) -> Result<Self, BreakpadError> {
         if file.len() > MAX_SYM_BYTES {
             return Err(BreakpadError::Size { size_bytes: file.len() });
         }
+        let (bodies, mut head) = Bodies::split(file);
         // breakpad-symbols takes a last line without its end for a cut file.
-        let line_end: &[u8] = if file.ends_with(b"\n") { b"" } else { b"\n" };
-        let file = SymbolFile::parse(file.chain(line_end), |_| ())?;
-        Ok(Self { file })
+        if !head.ends_with(b"\n") {
+            head.push(b'\n');
+        }
+        let file = SymbolFile::parse(&head[..], |_| ())?;
+        Ok(Self { file, bodies: Some(bodies) })
     }
 
     pub(crate) fn file(&self) -> &SymbolFile {
@@ -48,19 +57,37 @@ impl BreakpadSymbols {
     }
 
     pub(crate) fn from_file(file: SymbolFile) -> Self {
-        Self { file }
+        Self { file, bodies: None }
     }
 
     /// A file that holds one record only. `None` when the record is malformed.
     pub(crate) fn of_record(record: &str) -> Option<Self> {
         let text = format!("MODULE windows x86 {:0>33} record\n{record}\n", 0);
-        Some(Self { file: SymbolFile::parse(text.as_bytes(), |_| ()).ok()? })
+        SymbolFile::parse(text.as_bytes(), |_| ()).ok().map(Self::from_file)
     }
 
     /// Fills a frame, inline frames from outside to inside; nothing when no record covers the
     /// frame's instruction.
     pub fn fill_symbol(&self, module: &dyn Module, frame: &mut dyn FrameSymbolizer) {
-        self.file.fill_symbol(module, frame);
+        let rva = frame.get_instruction().checked_sub(module.base_address());
+        let function = rva.and_then(|rva| self.file.functions.get(rva));
+        let body = function.zip(self.bodies.as_ref()).and_then(|(function, bodies)| {
+            bodies.of(&self.file, function.address, function.size.into())
+        });
+        match body {
+            Some(body) => {
+                let parameters = self.parameter_bytes(rva.unwrap_or(0));
+                body.fill_symbol(module, &mut WithParameters { frame, parameters });
+            }
+            None => self.file.fill_symbol(module, frame),
+        }
+    }
+
+    /// What `STACK WIN` says of a function's parameters, which counts more than its own record.
+    fn parameter_bytes(&self, rva: u64) -> Option<u32> {
+        let data = self.file.win_stack_framedata_info.get(rva);
+        let found = data.or_else(|| self.file.win_stack_fpo_info.get(rva));
+        found.map(|record| record.parameter_size)
     }
 
     /// Recovers the caller's registers by `STACK CFI` or `STACK WIN`.
@@ -76,11 +103,35 @@ impl BreakpadSymbols {
     /// Symbolicates the address `rva` bytes above the module's base.
     pub(crate) fn lookup(&self, rva: u64) -> Symbolication {
         let mut collector = Collector { instruction: rva, found: Symbolication::default() };
-        self.file.fill_symbol(&AtZero, &mut collector);
+        self.fill_symbol(&AtZero, &mut collector);
         let mut found = collector.found;
         // They came from outside to inside.
         found.frames.reverse();
         found
+    }
+}
+
+/// Passes on what is told of a frame, with another number of bytes of parameters.
+struct WithParameters<'f> {
+    frame: &'f mut dyn FrameSymbolizer,
+    parameters: Option<u32>,
+}
+
+impl FrameSymbolizer for WithParameters<'_> {
+    fn get_instruction(&self) -> u64 {
+        self.frame.get_instruction()
+    }
+
+    fn set_function(&mut self, name: &str, base: u64, parameter_size: u32) {
+        self.frame.set_function(name, base, self.parameters.unwrap_or(parameter_size));
+    }
+
+    fn set_source_file(&mut self, file: &str, line: u32, base: u64) {
+        self.frame.set_source_file(file, line, base);
+    }
+
+    fn add_inline_frame(&mut self, name: &str, file: Option<&str>, line: Option<u32>) {
+        self.frame.add_inline_frame(name, file, line);
     }
 }
 
