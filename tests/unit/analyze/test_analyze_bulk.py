@@ -134,6 +134,17 @@ def test_what_a_library_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) -
     assert "a library that talks" in capfd.readouterr().err
 
 
+def test_a_worker_takes_no_module_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("json", "resource", "struct"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
+    (tmp_path / "empty.dmp").touch()
+    (outcome,) = analyze_many([Path("empty.dmp")], BulkOrder(), workers=1)
+    assert code(outcome) == "dump_empty"
+
+
 def test_large_answers_come_whole_and_partial_ones_say_so() -> None:
     large, part = run("large", "part")
     assert len(large.answer or b"") > 3 << 20

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKER_COMMAND", "analyze_many"]
 
-_PROGRAM = "from lastwords.analyze.bulk.worker import main; main()"
+# No module is taken from the current folder: it holds files of strangers.
+_PROGRAM = (
+    "import sys; sys.path[:] = [path for path in sys.path if path]; "
+    "from lastwords.analyze.bulk.worker import main; main()"
+)
 WORKER_COMMAND = (sys.executable, "-c", _PROGRAM)
 _READ_BYTES = 1 << 20
 _WINDOW_OF_WORKER = 16
@@ -73,13 +77,13 @@ class _Worker:
         scratch.mkdir()
         self.task: int | None = None
         self._received = bytearray()
-        # A terminal's Ctrl-C goes to the pool alone; no package is taken from the current folder.
+        # A terminal's Ctrl-C goes to the pool alone.
         self.process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "TMPDIR": str(scratch), "PYTHONSAFEPATH": "1"},
+            env={**os.environ, "TMPDIR": str(scratch)},
         )
         self._tell(asdict(order))
 
