@@ -21,6 +21,7 @@ _INSTRUCTIONS = 8
 _MAX_FUNCTION_BYTES = 16_384
 _MAX_INSTRUCTION_BYTES = 15
 _ROW_BYTES = 16
+_MAX_NAME_CHARS = 72
 _TARGET_MARK = "\x01"
 
 
@@ -61,6 +62,7 @@ class MachineState:
     """What was asked for; the parts that were not are empty.
 
     Attributes:
+        thread: Index of the thread.
         pointer_bytes: 4 or 8.
         registers: Frame number (as in the analysis) → name → value; of older frames, what unwinding
             recovered.
@@ -68,6 +70,7 @@ class MachineState:
         windows: Around the fault, the stack pointer, and the instruction where it is not decoded.
     """
 
+    thread: int
     pointer_bytes: int
     registers: dict[int, dict[str, int]]
     instructions: tuple[Instruction, ...] = ()
@@ -90,7 +93,7 @@ def machine_state(
     registers = {
         number: found for number, frame in enumerate(frames) if (found := frame.get("registers"))
     }
-    state = MachineState(pointer_bytes=pointer_bytes, registers=registers)
+    state = MachineState(thread=thread, pointer_bytes=pointer_bytes, registers=registers)
     if not has_memory or not frames:
         return state
     newest = registers.get(min(registers, default=0), {})
@@ -105,6 +108,7 @@ def machine_state(
     if sp is not None:
         windows.append(_window(session, "at the stack pointer", sp, size=_STACK_BYTES))
     return MachineState(
+        thread=thread,
         pointer_bytes=pointer_bytes,
         registers=registers,
         instructions=instructions,
@@ -153,7 +157,9 @@ def _instruction(session: DumpSession, one: dict[str, Any], ip: int) -> Instruct
         base = there.get("function_base")
         text = f"{target:#x}"
         if frames and frames[-1]["function"] and base is not None:
-            text += f" <{frames[-1]['function']}+{target - base:#x}>"
+            name = frames[-1]["function"]
+            name = name if len(name) <= _MAX_NAME_CHARS else f"{name[:_MAX_NAME_CHARS]}…"
+            text += f" <{name}+{target - base:#x}>" if target != base else f" <{name}>"
         operands = operands.replace(_TARGET_MARK, text)
     return Instruction(
         address=one["address"],

@@ -60,14 +60,17 @@ def _crashing_stack(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
 
 
 def _machine(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
-    if options.machine is None:
+    state = options.machine
+    if state is None:
         return
     from lastwords.cli.render import machine  # noqa: PLC0415  (on request, 3 ms)
 
     if options.are_registers_shown:
-        yield from machine.register_section(options.machine, analysis.crashing_thread or Thread())
+        is_crashing = analysis.crashing_thread and state.thread == analysis.crashing_index
+        thread = analysis.crashing_thread if is_crashing else analysis.threads[state.thread]
+        yield from machine.register_section(state, thread or Thread())
     if options.is_memory_shown:
-        yield from machine.memory_sections(options.machine)
+        yield from machine.memory_sections(state)
 
 
 def _other_stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
