@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from lastwords.analyze.bulk import BulkOrder, Outcome, Summary, analyze_many, summary_of
+from lastwords.analyze.bulk import BulkOrder, Outcome, Summary, analyze_many, summary_of, worker
 from lastwords.report.analysis import (
     Address,
     Analysis,
@@ -143,6 +145,14 @@ def test_a_worker_takes_no_module_from_the_current_folder(
     (tmp_path / "empty.dmp").touch()
     (outcome,) = analyze_many([Path("empty.dmp")], BulkOrder(), workers=1)
     assert code(outcome) == "dump_empty"
+
+
+def test_a_worker_asks_all_servers_through_one_downloader() -> None:
+    order = BulkOrder(symbols=("https://a.example", "https://b.example"), in_app=("app*",))
+    told = worker._order(json.loads(json.dumps(asdict(order))))
+    assert told == order
+    assert worker._downloader(told) is worker._downloader(order)
+    assert [server.url for server in worker._downloader(told).servers] == list(order.symbols)
 
 
 def test_large_answers_come_whole_and_partial_ones_say_so() -> None:
