@@ -5,7 +5,7 @@ Asks an open dump (`DumpSession`) for what an analysis document does not hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,9 +94,11 @@ def machine_state(
         number: found for number, frame in enumerate(frames) if (found := frame.get("registers"))
     }
     state = MachineState(thread=thread, pointer_bytes=pointer_bytes, registers=registers)
-    if not has_memory or not frames:
-        return state
-    newest = registers.get(min(registers, default=0), {})
+    return _with_memory(session, state, fault) if has_memory and frames else state
+
+
+def _with_memory(session: DumpSession, state: MachineState, fault: int | None) -> MachineState:
+    newest = state.registers.get(min(state.registers, default=0), {})
     ip = _first(newest, "rip", "eip", "pc")
     sp = _first(newest, "rsp", "esp", "sp")
     instructions = () if ip is None else _instructions(session, ip)
@@ -107,13 +109,7 @@ def machine_state(
         windows.append(_window(session, "at the instruction", ip, size=_CODE_BYTES))
     if sp is not None:
         windows.append(_window(session, "at the stack pointer", sp, size=_STACK_BYTES))
-    return MachineState(
-        thread=thread,
-        pointer_bytes=pointer_bytes,
-        registers=registers,
-        instructions=instructions,
-        windows=tuple(windows),
-    )
+    return replace(state, instructions=instructions, windows=tuple(windows))
 
 
 def _first(registers: dict[str, int], *names: str) -> int | None:
