@@ -52,7 +52,7 @@ def analyze_files(arguments: AnalyzeArguments, cache_dir: Path | None) -> int:
     outcomes = analyze_many(
         paths,
         order,
-        workers=arguments.jobs or len(os.sched_getaffinity(0)),
+        workers=arguments.jobs or _processors(),
         is_ordered=not arguments.as_completed,
     )
     tally = _Tally(len(paths))
@@ -97,6 +97,12 @@ def _write_all(
     for outcome in _with_progress(outcomes, len(paths)):
         write(outcome)
         tally.count(outcome)
+
+
+def _processors() -> int:
+    """Those that this process may use, where the system tells."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _refuse_page_options(arguments: AnalyzeArguments) -> None:

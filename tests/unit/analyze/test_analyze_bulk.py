@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from lastwords.analyze.bulk import BulkOrder, Outcome, Summary, analyze_many, summary_of, worker
+from lastwords.analyze.bulk import (
+    BulkOrder,
+    Outcome,
+    Summary,
+    analyze_many,
+    pool,
+    summary_of,
+    worker,
+)
 from lastwords.report.analysis import (
     Address,
     Analysis,
@@ -86,6 +94,25 @@ def test_outcomes_stand_in_the_order_of_the_input() -> None:
     assert names(outcomes) == given
     assert [outcome.index for outcome in outcomes] == list(range(41))
     assert [(o.answer or b"").split()[0].decode() for o in outcomes] == given
+
+
+def test_a_slow_dump_does_not_make_others_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_HELD_BYTES", 8 << 20)
+    many = [f"large-{number}" for number in range(12)]
+    started: list[str] = []
+    give = pool._Worker.give
+
+    def watched(worker: pool._Worker, task: int, path: Path) -> None:
+        started.append(path.name)
+        give(worker, task, path)
+
+    monkeypatch.setattr(pool._Worker, "give", watched)
+    outcomes = analyze_many(
+        [Path(name) for name in ("slow-0", *many)], BulkOrder(), workers=2, command=COMMAND
+    )
+    next(outcomes)
+    assert len(started) <= 6  # of 3 MiB each
+    assert names(list(outcomes)) == many
 
 
 def test_outcomes_come_as_they_are_there_on_request() -> None:
