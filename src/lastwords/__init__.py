@@ -25,13 +25,15 @@ else:
 
     def __getattr__(name: str) -> object:
         """Import what applications call when it is first named: the command line needs none."""
-        if name not in __all__:
+        if name not in __all__ and name not in {"errors", "sdk"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from lastwords import errors, sdk  # noqa: PLC0415  (that is the point)
+        import lastwords.errors  # noqa: PLC0415  (that is the point)
+        import lastwords.sdk  # noqa: PLC0415
 
-        value = getattr(errors if name == "LastwordsWarning" else sdk, name)
-        globals()[name] = value
-        return value
+        if name in __all__:
+            room = lastwords.errors if name == "LastwordsWarning" else lastwords.sdk
+            globals()[name] = getattr(room, name)
+        return globals()[name]
 
 
 __all__ = [

@@ -255,6 +255,22 @@ def test_the_executable_and_the_module_are_one_verb(tmp_path: Path) -> None:
     assert by_executable.stdout.startswith("Usage: lastwords stacks [OPTIONS] PID|NAME|CORE|DUMP")
 
 
+def test_plain_json_of_a_dump_needs_no_python_and_is_the_same(
+    standing: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    lastwords("dump", standing.pid, cwd=tmp_path)
+    (dump,) = tmp_path.glob("*.dmp")
+    alone = tmp_path / "lastwords"
+    shutil.copy(NATIVE, alone)
+    for options in (["--json"], ["--json", "--no-cache", "--symbols", str(tmp_path)]):
+        native = subprocess.run([alone, "analyze", dump, *options], capture_output=True, check=True)
+        by_module = lastwords("analyze", dump, *options, cwd=tmp_path)
+        assert native.stdout.decode() == by_module.stdout
+    refused = subprocess.run([alone, "analyze", dump], capture_output=True, check=False)
+    assert refused.returncode == 4
+    assert b"lastwords-python" in refused.stderr
+
+
 def test_the_executable_hands_every_other_verb_to_python(tmp_path: Path) -> None:
     done = subprocess.run(
         [NATIVE, "analyze", "nothing.dmp"],

@@ -8,6 +8,7 @@
 //! may (docs/adr/0010-native-front-end.md).
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod arguments;
 mod cache;
 mod document;

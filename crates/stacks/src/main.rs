@@ -1,4 +1,5 @@
-//! `lastwords`: runs `stacks` itself and hands every other verb to the command line in Python.
+//! `lastwords`: runs `stacks` itself, and `analyze FILE --json`, and hands everything else to the
+//! command line in Python.
 //!
 //! The Python side is the console script `lastwords-python`, which installers put into the folder
 //! of this executable with the right interpreter in its first line.
@@ -14,6 +15,9 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.split_first() {
         Some((verb, rest)) if verb == "stacks" => lastwords_stacks::run(rest),
+        Some((verb, rest)) if verb == "analyze" => {
+            lastwords_stacks::analysis::run(rest).unwrap_or_else(|| hand_over(&arguments))
+        }
         _ => hand_over(&arguments),
     }
 }

@@ -70,7 +70,7 @@ fn show(arguments: &Arguments) -> Result<ExitCode, Failure> {
 const REPORT: &str = "please report it, with the dump if you may share it";
 
 /// A reader that has seen enough is no failure.
-fn written(result: io::Result<()>, status: u8) -> ExitCode {
+pub(crate) fn written(result: io::Result<()>, status: u8) -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(status),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(status),

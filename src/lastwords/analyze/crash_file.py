@@ -86,9 +86,13 @@ def with_origin(document: bytes, file: CrashFile) -> bytes:
         return document
     analysis = json.loads(document)
     analysis.setdefault("lastwords", {})["converted_from"] = file.origin
-    analysis.setdefault("soft_errors", []).extend(
+    errors = analysis.setdefault("soft_errors", [])
+    # The dump that was made may hold the same.
+    said = {f"{one.get('where')}: {one.get('message')}" for one in errors}
+    errors.extend(
         {"code": "conversion_incomplete", "where": file.origin, "message": note}
         for note in file.notes
+        if note not in said
     )
     return json.dumps(analysis, ensure_ascii=False).encode()
 

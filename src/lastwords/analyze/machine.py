@@ -5,7 +5,7 @@ Asks an open dump (`DumpSession`) for what an analysis document does not hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _INSTRUCTIONS = 8
 _MAX_FUNCTION_BYTES = 16_384
 _MAX_INSTRUCTION_BYTES = 15
 _ROW_BYTES = 16
+_MAX_NAME_CHARS = 72
 _TARGET_MARK = "\x01"
 
 
@@ -61,6 +62,7 @@ class MachineState:
     """What was asked for; the parts that were not are empty.
 
     Attributes:
+        thread: Index of the thread.
         pointer_bytes: 4 or 8.
         registers: Frame number (as in the analysis) → name → value; of older frames, what unwinding
             recovered.
@@ -68,6 +70,7 @@ class MachineState:
         windows: Around the fault, the stack pointer, and the instruction where it is not decoded.
     """
 
+    thread: int
     pointer_bytes: int
     registers: dict[int, dict[str, int]]
     instructions: tuple[Instruction, ...] = ()
@@ -90,10 +93,12 @@ def machine_state(
     registers = {
         number: found for number, frame in enumerate(frames) if (found := frame.get("registers"))
     }
-    state = MachineState(pointer_bytes=pointer_bytes, registers=registers)
-    if not has_memory or not frames:
-        return state
-    newest = registers.get(min(registers, default=0), {})
+    state = MachineState(thread=thread, pointer_bytes=pointer_bytes, registers=registers)
+    return _with_memory(session, state, fault) if has_memory and frames else state
+
+
+def _with_memory(session: DumpSession, state: MachineState, fault: int | None) -> MachineState:
+    newest = state.registers.get(min(state.registers, default=0), {})
     ip = _first(newest, "rip", "eip", "pc")
     sp = _first(newest, "rsp", "esp", "sp")
     instructions = () if ip is None else _instructions(session, ip)
@@ -104,12 +109,7 @@ def machine_state(
         windows.append(_window(session, "at the instruction", ip, size=_CODE_BYTES))
     if sp is not None:
         windows.append(_window(session, "at the stack pointer", sp, size=_STACK_BYTES))
-    return MachineState(
-        pointer_bytes=pointer_bytes,
-        registers=registers,
-        instructions=instructions,
-        windows=tuple(windows),
-    )
+    return replace(state, instructions=instructions, windows=tuple(windows))
 
 
 def _first(registers: dict[str, int], *names: str) -> int | None:
@@ -153,7 +153,9 @@ def _instruction(session: DumpSession, one: dict[str, Any], ip: int) -> Instruct
         base = there.get("function_base")
         text = f"{target:#x}"
         if frames and frames[-1]["function"] and base is not None:
-            text += f" <{frames[-1]['function']}+{target - base:#x}>"
+            name = frames[-1]["function"]
+            name = name if len(name) <= _MAX_NAME_CHARS else f"{name[:_MAX_NAME_CHARS]}…"
+            text += f" <{name}+{target - base:#x}>" if target != base else f" <{name}>"
         operands = operands.replace(_TARGET_MARK, text)
     return Instruction(
         address=one["address"],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,26 +52,57 @@ def analyze_files(arguments: AnalyzeArguments, cache_dir: Path | None) -> int:
     outcomes = analyze_many(
         paths,
         order,
-        workers=arguments.jobs or len(os.sched_getaffinity(0)),
+        workers=arguments.jobs or _processors(),
         is_ordered=not arguments.as_completed,
     )
-    write = _write_json if arguments.json_lines else _RowWriter(paths)
-    failed = partial = done = 0
+    tally = _Tally(len(paths))
     try:
-        for outcome in _with_progress(outcomes, len(paths)):
-            write(outcome)
-            done += 1
-            failed += outcome.failure is not None
-            partial += outcome.is_partial
+        with contextlib.closing(outcomes):
+            _write_all(outcomes, tally, arguments, paths)
     except KeyboardInterrupt:
-        outcomes.close()
-        click.echo(f"stopped after {done} of {len(paths)} files", err=True)
+        click.echo(f"stopped after {tally.done} of {len(paths)} files", err=True)
         return 1
-    if failed:
-        click.echo(f"{failed} of {len(paths)} files could not be analysed", err=True)
-    if failed == len(paths):
-        return DumpError.exit_status
-    return 5 if arguments.strict and (failed or partial) else 0
+    if tally.failed:
+        click.echo(f"{tally.failed} of {len(paths)} files could not be analysed", err=True)
+    return tally.exit_status(is_strict=arguments.strict)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How many became what."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    partial: int = 0
+
+    def count(self, outcome: Outcome) -> None:
+        self.done += 1
+        self.failed += outcome.failure is not None
+        self.partial += outcome.is_partial
+
+    def exit_status(self, *, is_strict: bool) -> int:
+        if self.failed == self.total:
+            return DumpError.exit_status
+        return 5 if is_strict and (self.failed or self.partial) else 0
+
+
+def _write_all(
+    outcomes: Iterator[Outcome],
+    tally: _Tally,
+    arguments: AnalyzeArguments,
+    paths: Sequence[Path],
+) -> None:
+    write = _write_json if arguments.json_lines else _RowWriter(paths)
+    for outcome in _with_progress(outcomes, len(paths)):
+        write(outcome)
+        tally.count(outcome)
+
+
+def _processors() -> int:
+    """Those that this process may use, where the system tells."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _refuse_page_options(arguments: AnalyzeArguments) -> None:

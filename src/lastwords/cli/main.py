@@ -6,6 +6,7 @@ Verbs are imported only when they are called, so `lastwords analyze` does not pa
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import io
 import os
@@ -19,7 +20,8 @@ from lastwords.errors import LastwordsError
 __all__ = ["VERBS", "run"]
 
 _HOLD_NOTHING = ("analyze",)
-"""Verbs after which the process may end at once: the interpreter's clean-up costs 10 ms."""
+"""Verbs that are over so soon that neither cycles of objects need collecting (4 ms) nor the
+interpreter needs clearing away when they are done (10 ms)."""
 
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -71,10 +73,13 @@ def _lastwords() -> None:
 def run() -> None:
     """Run the command line and end the process with its exit status."""
     _write_whatever_the_terminal_can_show()
+    is_short = len(sys.argv) > 1 and sys.argv[1] in _HOLD_NOTHING
+    if is_short:
+        gc.disable()
     try:
         _lastwords.main(prog_name="lastwords", standalone_mode=True)
     except SystemExit as end:
-        if sys.argv[1:2] and sys.argv[1] in _HOLD_NOTHING and isinstance(end.code, int):
+        if is_short and isinstance(end.code, int):
             _end_at_once(end.code)
         raise
     except LastwordsError as error:

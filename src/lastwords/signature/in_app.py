@@ -44,7 +44,6 @@ _TOOLCHAIN_FILE = re.compile(
 _TOOLCHAIN_FUNCTION = re.compile(r"^(?:std|__gnu_cxx|__cxxabiv1|core|alloc)::")
 # Says nothing to a signature (it is in `irrelevant.txt`), and is somebody's own code all the same.
 _MAIN = frozenset(("main", "wmain", "WinMain", "wWinMain"))
-_DYING_AND_GLUE = ("plumbing", "irrelevant", "sentinel")
 _OWN_FOLDER = re.compile(r"/lastwords/(?:sdk|_native)")
 
 
@@ -138,12 +137,16 @@ def _is_native_in_app(path: str | None, file: str | None, function: str | None) 
         return False
     if file and _TOOLCHAIN_FILE.search(file.replace("\\", "/")):
         return False
-    return function is None or _is_function_in_app(function_name(function), module)
+    if function is None:
+        return True
+    return _is_function_in_app(function_name(function), module, has_source=file is not None)
 
 
-def _is_function_in_app(name: str, module: str) -> bool:
+def _is_function_in_app(name: str, module: str, *, has_source: bool) -> bool:
     if name in _MAIN:
         return True
     if _TOOLCHAIN_FUNCTION.match(name):
         return False
-    return all(load_one(one).find(name, module) is None for one in _DYING_AND_GLUE)
+    # An application may have a `start` of its own: where its source is known, it is no loader's.
+    lists = ("plumbing", "sentinel") if has_source else ("plumbing", "sentinel", "irrelevant")
+    return all(load_one(one).find(name, module) is None for one in lists)

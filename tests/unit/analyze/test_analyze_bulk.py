@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from lastwords.analyze.bulk import BulkOrder, Outcome, Summary, analyze_many, summary_of
+from lastwords.analyze.bulk import (
+    BulkOrder,
+    Outcome,
+    Summary,
+    analyze_many,
+    pool,
+    summary_of,
+    worker,
+)
 from lastwords.report.analysis import (
     Address,
     Analysis,
@@ -86,6 +96,25 @@ def test_outcomes_stand_in_the_order_of_the_input() -> None:
     assert [(o.answer or b"").split()[0].decode() for o in outcomes] == given
 
 
+def test_a_slow_dump_does_not_make_others_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_HELD_BYTES", 8 << 20)
+    many = [f"large-{number}" for number in range(12)]
+    started: list[str] = []
+    give = pool._Worker.give
+
+    def watched(worker: pool._Worker, task: int, path: Path) -> None:
+        started.append(path.name)
+        give(worker, task, path)
+
+    monkeypatch.setattr(pool._Worker, "give", watched)
+    outcomes = analyze_many(
+        [Path(name) for name in ("slow-0", *many)], BulkOrder(), workers=2, command=COMMAND
+    )
+    next(outcomes)
+    assert len(started) <= 6  # of 3 MiB each
+    assert names(list(outcomes)) == many
+
+
 def test_outcomes_come_as_they_are_there_on_request() -> None:
     outcomes = run("slow-0", "ok-1", "ok-2", is_ordered=False)
     assert names(outcomes)[-1] == "slow-0"
@@ -132,6 +161,25 @@ def test_what_a_library_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) -
     (outcome,) = run("print")
     assert (outcome.answer or b"").startswith(b"print ")
     assert "a library that talks" in capfd.readouterr().err
+
+
+def test_a_worker_takes_no_module_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("json", "resource", "struct"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
+    (tmp_path / "empty.dmp").touch()
+    (outcome,) = analyze_many([Path("empty.dmp")], BulkOrder(), workers=1)
+    assert code(outcome) == "dump_empty"
+
+
+def test_a_worker_asks_all_servers_through_one_downloader() -> None:
+    order = BulkOrder(symbols=("https://a.example", "https://b.example"), in_app=("app*",))
+    told = worker._order(json.loads(json.dumps(asdict(order))))
+    assert told == order
+    assert worker._downloader(told) is worker._downloader(order)
+    assert [server.url for server in worker._downloader(told).servers] == list(order.symbols)
 
 
 def test_large_answers_come_whole_and_partial_ones_say_so() -> None:

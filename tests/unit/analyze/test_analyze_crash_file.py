@@ -103,13 +103,17 @@ def test_the_document_says_what_it_was_made_from(tmp_path: Path) -> None:
     document = b'{"lastwords": {"schema": 1}, "soft_errors": []}'
     plain = CrashFile(path=tmp_path)
     assert with_origin(document, plain) is document
-    made = CrashFile(path=tmp_path, origin="an ELF core", notes=("no names of threads",))
+    notes = ("no names of threads", "a.out: it is not on this machine")
+    made = CrashFile(path=tmp_path, origin="an ELF core", notes=notes)
+    said = {"code": "core_file_missing", "where": "a.out", "message": "it is not on this machine"}
+    document = json.dumps({"lastwords": {"schema": 1}, "soft_errors": [said]}).encode()
     analysis = json.loads(with_origin(document, made))
     assert analysis["lastwords"] == {"schema": 1, "converted_from": "an ELF core"}
     assert analysis["soft_errors"] == [
+        said,
         {
             "code": "conversion_incomplete",
             "where": "an ELF core",
             "message": "no names of threads",
-        }
+        },
     ]

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.analyze import command
+from lastwords.cli.render.brief import brief_lines
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.text import analysis_lines
 from lastwords.signature.in_app import InApp
@@ -64,6 +65,23 @@ def test_golden_document(corpus: Path, check_golden: Check, case: Case) -> None:
     document = json.loads(analyzed(corpus, case))
     text = json.dumps(document, indent=1, ensure_ascii=False).replace(str(corpus), "CORPUS")
     check_golden(f"{case.name}.json", text + "\n")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_golden_page_with_registers_and_memory(
+    corpus: Path, check_golden: Check, case: Case
+) -> None:
+    options = ["--registers", "--memory", "--threads", "crashing", "--no-local-modules"]
+    words = [str(corpus / case.dump), "--symbols", str(corpus / case.symbols), *options]
+    done = CliRunner().invoke(command, [*words, "--no-cache"])
+    check_golden(f"{case.name}-machine.txt", done.stdout)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_golden_brief(corpus: Path, check_golden: Check, case: Case) -> None:
+    analysis = decode_analysis(analyzed(corpus, case))
+    lines = brief_lines(analysis, InApp(analysis.modules))
+    check_golden(f"{case.name}-brief.txt", "".join(f"{line.plain}\n" for line in lines))
 
 
 @pytest.mark.parametrize("stacks", list(StackChoice))

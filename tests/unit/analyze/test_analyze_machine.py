@@ -20,6 +20,7 @@ class Dump(DumpSession):
     """Memory from 0x7000 on, a function at 0x1000, one at 0x2000."""
 
     def __init__(self, registers: dict[str, int], *, has_code: bool = True) -> None:
+        self.name = ""
         self.registers = registers
         self.has_code = has_code
 
@@ -35,7 +36,7 @@ class Dump(DumpSession):
 
     def at(self, *, address: int) -> Any:
         base = address & ~0xFFF
-        return {"function_base": base, "frames": [{"function": f"f_{base:x}"}]}
+        return {"function_base": base, "frames": [{"function": self.name or f"f_{base:x}"}]}
 
     def code(self, *, address: int, max: int) -> Any:  # noqa: A002  (the request's word)
         code = [CALL if one["address"] == 0x1010 else one for one in CODE if self.has_code]
@@ -59,6 +60,13 @@ def test_code_begins_before_the_instruction_and_names_what_is_called() -> None:
     assert addresses == [*range(0x1006, 0x1010, 2), *range(0x1010, 0x1020, 2)]
     (current,) = (one for one in state.instructions if one.is_current)
     assert (current.address, current.text) == (0x1010, "call    0x2004 <f_2000+0x4>")
+
+
+def test_names_of_what_is_called_are_cut() -> None:
+    dump = Dump({"rip": 0x1010})
+    dump.name = "f" * 500
+    state = machine_state(dump, 3, fault=None, has_memory=True)
+    assert max(len(one.text) for one in state.instructions) < 110
 
 
 def test_memory_is_looked_at_around_the_fault_and_from_the_stack_pointer_on() -> None:

@@ -173,3 +173,19 @@ def test_what_the_encoding_lacks_is_escaped(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("a\\u2192b")
+
+
+@pytest.mark.parametrize(("options", "spared"), [
+    ([], ()),
+    (["--json"], ("msgspec", "lastwords.report.analysis", "lastwords.cli.render.text")),
+])  # fmt: skip
+def test_a_page_imports_nothing_that_it_does_not_need(
+    dump: Path, options: list[str], spared: tuple[str, ...]
+) -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "lastwords", "analyze", str(dump), *options]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    names = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "lastwords.cli.analyze_arguments" in names
+    costly = {"rich", "tempfile", "lzma", "http.client", "lastwords.sdk", "lastwords.signature.v1"}
+    costly |= {"lastwords.symbols.download", "lastwords.report.crash_report"}
+    assert not names & {*costly, *spared}

@@ -160,6 +160,15 @@ def test_a_reader_that_goes_away_is_no_traceback(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("options", [[], ["--json-lines"]])
+def test_a_full_disk_is_no_traceback(folder: Path, options: list[str]) -> None:
+    words = [sys.executable, "-m", "lastwords", "analyze", str(folder), *options]
+    with open("/dev/full", "w", encoding="ascii") as full:  # noqa: PTH123  (a device)
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the output cannot be written: No space left on device\n")
+
+
 def test_a_row_marks_an_in_app_frame_and_shows_its_place() -> None:
     summary = Summary(
         reason="SIGSEGV", address="0x00000010", function="relax", file="/a/b/c/d/e.cpp", line=3,

@@ -171,6 +171,7 @@ def test_the_current_instruction_is_marked() -> None:
 
 def test_registers_and_memory_stand_below_the_crashing_stack() -> None:
     state = MachineState(
+        thread=0,
         pointer_bytes=8,
         registers={0: {"rip": 1}, 1: {"rip": 2}},
         windows=(MemoryWindow(what="around the fault", address=0, start=0, data=(1,) * 16),),
@@ -179,7 +180,7 @@ def test_registers_and_memory_stand_below_the_crashing_stack() -> None:
     titles = [line for line in lines if line and not line.startswith((" ", "*"))]
     assert titles[1:4] == [
         "Crashing thread 0 main (7)",
-        "Registers; of older frames those that are known",
+        "Registers of thread 0; of older frames those that are known",
         "Memory around the fault, 0x0000000000000000",
     ]
     assert "  frame 1  bin work" in lines

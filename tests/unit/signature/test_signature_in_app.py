@@ -48,6 +48,8 @@ def test_modules_of_the_system_and_the_interpreter_are_not(
     [
         ("heat::Plate::relax(int)", "/src/heat.cpp", True),
         ("main", None, True),
+        ("start", "/src/game.c", True),
+        ("start", None, False),
         ("std::vector<int>::at(int)", "/usr/include/c++/12/vector", False),
         ("std::sort<int*>(int*, int*)", None, False),
         ("core::panicking::panic", None, False),

@@ -1,8 +1,8 @@
 """The pool: worker processes, who gets which dump, what becomes of one whose worker dies.
 
 One thread waits for all workers. A dump is given out only when a worker is free, and not further
-ahead of the oldest result that is still wanted than a small window: memory does not grow with the
-number of dumps.
+ahead of the oldest result that is still wanted than a small window, in dumps and in bytes: memory
+does not grow with the number of dumps.
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKER_COMMAND", "analyze_many"]
 
-_PROGRAM = "from lastwords.analyze.bulk.worker import main; main()"
+# No module is taken from the current folder: it holds files of strangers.
+_PROGRAM = (
+    "import sys; sys.path[:] = [path for path in sys.path if path]; "
+    "from lastwords.analyze.bulk.worker import main; main()"
+)
 WORKER_COMMAND = (sys.executable, "-c", _PROGRAM)
 _READ_BYTES = 1 << 20
 _WINDOW_OF_WORKER = 16
+_HELD_BYTES = 64 << 20
 _DYING_S = 5.0
 
 
@@ -73,13 +78,13 @@ class _Worker:
         scratch.mkdir()
         self.task: int | None = None
         self._received = bytearray()
-        # A terminal's Ctrl-C goes to the pool alone; no package is taken from the current folder.
+        # A terminal's Ctrl-C goes to the pool alone.
         self.process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "TMPDIR": str(scratch), "PYTHONSAFEPATH": "1"},
+            env={**os.environ, "TMPDIR": str(scratch)},
         )
         self._tell(asdict(order))
 
@@ -129,6 +134,10 @@ class _Worker:
         return status
 
 
+def _is_much(held: dict[int, Outcome]) -> bool:
+    return sum(len(outcome.answer or b"") for outcome in held.values()) > _HELD_BYTES
+
+
 class _Pool:
     def __init__(
         self, paths: Sequence[Path], order: BulkOrder, command: Sequence[str], scratch: Path
@@ -144,25 +153,21 @@ class _Pool:
 
     def run(self, workers: int, *, is_ordered: bool) -> Iterator[Outcome]:
         """Give out dumps and collect outcomes."""
-        waiting: dict[int, Outcome] = {}
+        held: dict[int, Outcome] = {}
         given = wanted = 0
-        window = workers * _WINDOW_OF_WORKER
         while wanted < len(self._paths):
-            while (
-                len(self._busy) < workers
-                and given < len(self._paths)
-                and (not is_ordered or given < wanted + window)
-            ):
+            is_ahead = given - wanted >= workers * _WINDOW_OF_WORKER or _is_much(held)
+            while len(self._busy) < workers and given < len(self._paths) and not is_ahead:
                 self._give(given)
                 given += 1
             for outcome in self._collect():
-                if not is_ordered:
+                if is_ordered:
+                    held[outcome.index] = outcome
+                else:
                     wanted += 1
                     yield outcome
-                    continue
-                waiting[outcome.index] = outcome
-            while is_ordered and wanted in waiting:
-                yield waiting.pop(wanted)
+            while wanted in held:
+                yield held.pop(wanted)
                 wanted += 1
 
     def _give(self, task: int) -> None:

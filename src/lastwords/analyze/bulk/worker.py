@@ -20,14 +20,18 @@ import signal
 import struct
 import sys
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lastwords.analyze.bulk.order import BulkOrder, Failure
 from lastwords.errors import LastwordsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from lastwords.symbols.download import Downloader
+    from lastwords.symbols.places import Places
 
 __all__ = ["HEAD", "main", "serve"]
 
@@ -48,7 +52,7 @@ def serve(analyze: Callable[[Path, BulkOrder], _Answer]) -> None:
     Args:
         analyze: Returns the answer about one dump, and whether it is partial.
     """
-    order = BulkOrder(**json.loads(sys.stdin.buffer.readline()))
+    order = _order(json.loads(sys.stdin.buffer.readline()))
     _limit_memory(order.max_memory_bytes)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints may not stand between answers
@@ -60,6 +64,14 @@ def serve(analyze: Callable[[Path, BulkOrder], _Answer]) -> None:
         out.write(HEAD.pack(kind, len(body)))
         out.write(body)
         out.flush()
+
+
+def _order(given: dict[str, Any]) -> BulkOrder:
+    """JSON knows no tuples, and an order is a key of what is kept."""
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
+    }
+    return BulkOrder(**values)
 
 
 def _answer(
@@ -106,11 +118,8 @@ def _analyze(path: Path, order: BulkOrder) -> _Answer:
 
 def _document(path: Path, order: BulkOrder) -> bytes:
     from lastwords.analyze.dump import analyze_dump_json  # noqa: PLC0415
-    from lastwords.symbols.places import parse_places  # noqa: PLC0415
 
-    places = parse_places(
-        order.symbols, debuginfod=order.debuginfod, insecure_http=order.insecure_http
-    )
+    places = _places(order)
     if not places.servers:
         return analyze_dump_json(
             path,
@@ -120,21 +129,35 @@ def _document(path: Path, order: BulkOrder) -> bytes:
             cache_dir=order.cache_dir,
         )
     from lastwords.analyze.fetch import analyze_with_downloads  # noqa: PLC0415
-    from lastwords.symbols.download import Downloader  # noqa: PLC0415
-    from lastwords.symbols.http_get import GetLimits  # noqa: PLC0415
 
-    downloader = Downloader(
-        servers=places.servers, limits=GetLimits(insecure_http=order.insecure_http), parallel=2
-    )
     document, _ = analyze_with_downloads(
         path,
         places=places,
-        downloader=downloader,
+        downloader=_downloader(order),
         local_modules=order.local_modules,
         max_frames=order.max_frames,
         cache_dir=order.cache_dir,
     )
     return document
+
+
+@cache
+def _places(order: BulkOrder) -> Places:
+    from lastwords.symbols.places import parse_places  # noqa: PLC0415
+
+    return parse_places(
+        order.symbols, debuginfod=order.debuginfod, insecure_http=order.insecure_http
+    )
+
+
+@cache
+def _downloader(order: BulkOrder) -> Downloader:
+    """The same one for all dumps: it asks a server that failed no more."""
+    from lastwords.symbols.download import Downloader  # noqa: PLC0415
+    from lastwords.symbols.http_get import GetLimits  # noqa: PLC0415
+
+    limits = GetLimits(insecure_http=order.insecure_http)
+    return Downloader(servers=_places(order).servers, limits=limits, parallel=2)
 
 
 def _is_partial(document: bytes) -> bool:

@@ -23,7 +23,8 @@ _MAX_FRAMES = 16
 def register_section(state: MachineState, thread: Thread) -> Iterator[Text]:
     """Registers of the thread's frames: of the newest all, of older ones those that are known."""
     yield Text()
-    yield Text("Registers", style="bold").append("; of older frames those that are known")
+    heading = Text("Registers", style="bold").append(f" of thread {state.thread}")
+    yield heading.append("; of older frames those that are known", style="dim")
     if not state.registers:
         yield Text("    not in this dump", style="dim")
     for number in list(state.registers)[:_MAX_FRAMES]:

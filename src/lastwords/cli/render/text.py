@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from lastwords.cli.render.breadcrumbs import breadcrumb_lines
 from lastwords.cli.render.facts import headline, process_facts
 from lastwords.cli.render.handles import handle_lines
-from lastwords.cli.render.machine import memory_sections, register_section
 from lastwords.cli.render.modules import module_lines
 from lastwords.cli.render.options import StackChoice, TextOptions
 from lastwords.cli.render.stack import kernel_lines, stack_lines, thread_summary, thread_title
@@ -61,12 +60,17 @@ def _crashing_stack(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
 
 
 def _machine(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
-    if options.machine is None:
+    state = options.machine
+    if state is None:
         return
+    from lastwords.cli.render import machine  # noqa: PLC0415  (on request, 3 ms)
+
     if options.are_registers_shown:
-        yield from register_section(options.machine, analysis.crashing_thread or Thread())
+        is_crashing = analysis.crashing_thread and state.thread == analysis.crashing_index
+        thread = analysis.crashing_thread if is_crashing else analysis.threads[state.thread]
+        yield from machine.register_section(state, thread or Thread())
     if options.is_memory_shown:
-        yield from memory_sections(options.machine)
+        yield from machine.memory_sections(state)
 
 
 def _other_stacks(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
