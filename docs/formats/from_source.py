@@ -20,7 +20,11 @@ PAGES = {
     "extended-state-stream.md": ("crates/monitor/src/write/extended_state.rs",),
     "throw-rings.md": ("crates/capture/src/throws/layout.rs",),
     "monitor-protocol.md": ("crates/capture/src/protocol.rs",),
-    "symbol-cache.md": ("crates/symbols/src/cache/layout.rs", "crates/unwind/src/rules.rs"),
+    "symbol-cache.md": (
+        "crates/symbols/src/cache/layout.rs",
+        "crates/unwind/src/rules.rs",
+        "crates/unwind/src/steps.rs",
+    ),
 }
 """Page → the source files whose module comments it is."""
 

@@ -327,6 +327,19 @@ impl ModuleSymbols {
         }
     }
 
+    /// The PDB's record of the frame at an address, as a file of this record only; 32-bit x86.
+    pub fn frame_data(&self, rva: u64) -> Option<Arc<BreakpadSymbols>> {
+        let find = || {
+            let record = self.pe().and_then(|pe| pe.frame_record(rva));
+            let text = record.and_then(|record| record.to_stack_win());
+            text.map_or(StackRecords::None, |text| StackRecords::Text(text + "\n"))
+        };
+        match self.ask(Question::FrameData, rva, find) {
+            StackRecords::Text(text) => self.read_records(text),
+            StackRecords::None | StackRecords::Unwritable => None,
+        }
+    }
+
     fn read_records(&self, text: String) -> Option<Arc<BreakpadSymbols>> {
         let mut parsed = self.parsed_records.lock().unwrap_or_else(PoisonError::into_inner);
         if parsed.len() >= MAX_PARSED_RECORDS {

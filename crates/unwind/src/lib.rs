@@ -36,6 +36,7 @@ mod row;
 mod rules;
 mod signal;
 mod signature;
+mod steps;
 mod trampoline;
 mod unwinder;
 mod ways;

@@ -11,6 +11,7 @@ use crate::interrupted::{Callee, Interrupted, RegisterOf, WordAt, interrupted};
 use crate::registers::Registers;
 use crate::rules::{FileRules, FrameRules};
 use crate::signature::strip_signatures;
+use crate::steps::{Watched, watch};
 use crate::trampoline::{FoundTrampoline, TrampolineAt};
 use crate::unwinder::Unwinder;
 use crate::ways::{Way, WayKind, Ways};
@@ -18,10 +19,8 @@ use crate::{row, signal};
 
 /// A module's symbols, and what unwinds it, best first.
 ///
-/// What files say goes through the symbol cache where it is a value that can be kept: DWARF's rules,
-/// trampolines, whether there can be code. Exception tables of Windows, compact unwind information
-/// and `.ARM.exidx` are no rules (they are run on the registers at hand), so walking by them opens
-/// the files each time.
+/// What files say goes through the symbol cache: DWARF's rules, what other unwind information does
+/// (`steps`), records of frames, trampolines, whether there can be code.
 pub(crate) struct LoadedModule {
     symbols: Arc<ModuleSymbols>,
     ways: OnceLock<Vec<Way>>,
@@ -96,7 +95,7 @@ impl LoadedModule {
             return caller.write(walker);
         }
         if self.ways().contains(&Way::FRAME_DATA)
-            && let Some(record) = self.symbols.pe().and_then(|pe| pe.frame_record(rva))
+            && let Some(record) = self.symbols.frame_data(rva)
             && let Some(()) = record.walk_frame(module, walker)
         {
             return Some(());
@@ -118,7 +117,7 @@ impl LoadedModule {
             let caller = match way.kind {
                 WayKind::FrameData => None,
                 WayKind::Dwarf => self.caller_by_rules(index, rva, walker),
-                _ => self.unwinder(index, way)?.caller(rva, walker),
+                _ => self.caller_by_steps(index, way, rva, walker),
             }?;
             Some(if way.is_elf {
                 strip_signatures(caller, way.architecture, walker)
@@ -136,6 +135,30 @@ impl LoadedModule {
     ) -> Option<Caller> {
         let (_, rules, registers) = self.rules_at(rva).find(|(other, ..)| *other == index)?;
         row::evaluate(&rules, registers, walker)
+    }
+
+    /// Of the first way that is not DWARF's, the steps are kept: modules have one.
+    fn caller_by_steps(
+        &self,
+        index: usize,
+        way: &Way,
+        rva: u64,
+        walker: &(dyn FrameWalker + Send),
+    ) -> Option<Caller> {
+        let registers = Registers::of(way.architecture);
+        let is_newest = !walker.has_grand_callee();
+        let question = if is_newest { Question::NewestSteps } else { Question::CallerSteps };
+        let watch = || {
+            let unwinder = self.unwinder(index, way);
+            unwinder.map_or(Watched::Nothing, |one| watch(one, registers, rva, is_newest))
+        };
+        let is_other = |way: &Way| !matches!(way.kind, WayKind::Dwarf | WayKind::FrameData);
+        let is_first = self.ways().iter().position(is_other) == Some(index);
+        match if is_first { self.symbols.ask(question, rva, watch) } else { watch() } {
+            Watched::Nothing => None,
+            Watched::Steps(steps) => steps.caller(registers, walker),
+            Watched::Opaque => self.unwinder(index, way)?.caller(rva, walker),
+        }
     }
 
     /// The signal trampoline in which `rva` lies, or that is one call behind it.

@@ -89,6 +89,12 @@ impl Registers {
         self.names.get(usize::from(register.0)).copied()
     }
 
+    /// The DWARF number of a register that has a name here.
+    pub(crate) fn number(&self, name: &str) -> Option<u8> {
+        let index = self.names.iter().position(|known| *known == name)?;
+        u8::try_from(index).ok()
+    }
+
     /// Size of what a call pushes.
     pub(crate) fn word_bytes(&self) -> u64 {
         if self.address_mask == u64::MAX { 8 } else { 4 }

@@ -13,7 +13,7 @@ mod symbols_support;
 
 use std::path::{Path, PathBuf};
 
-use lastwords_symbols::Sources;
+use lastwords_symbols::{ModuleSymbols, Sources};
 use lastwords_unwind::Provider;
 use minidump::{
     Minidump, MinidumpContext, MinidumpMemoryList, MinidumpModuleList, MinidumpRawContext,
@@ -149,4 +149,17 @@ fn image_and_dsym_unwind_what_a_sym_file_without_rules_can_only_scan() {
     assert_eq!((caller.trust, scanned.trust), (FrameTrust::CallFrameInfo, FrameTrust::Scan));
     assert_eq!(caller.resume_address, scanned.resume_address);
     assert_eq!(caller.context.get_stack_pointer(), scanned.context.get_stack_pointer());
+}
+
+/// Its headers name sections that only the image has, at the start of the file.
+#[test]
+fn a_dsym_alone_has_no_unwind_information() {
+    let Some(corpus) = symbols_support::corpus() else { return };
+    let folder = corpus.join("files/getsentry+symbolic/symbolic-testutils/fixtures/macos");
+    let symbols = ModuleSymbols::open(&folder.join("crash.dSYM/Contents/Resources/DWARF/crash"));
+    let sections = symbols.images().next().unwrap().cfi_sections();
+    assert!(sections.unwind_info.is_none() && sections.eh_frame.is_none());
+    let of_image = ModuleSymbols::open(&folder.join("crash"));
+    let sections = of_image.images().find(|image| image.path() == folder.join("crash")).unwrap();
+    assert!(sections.cfi_sections().unwind_info.is_some());
 }

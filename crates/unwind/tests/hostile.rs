@@ -17,11 +17,14 @@ use std::time::{Duration, Instant};
 
 use lastwords_symbols::{ModuleId, ModuleStatus, ModuleSymbols, Sources};
 use lastwords_unwind::Provider;
-use minidump::MinidumpRawContext;
 use minidump::format::CONTEXT_AMD64;
-use support::{Target, elf_module, walk};
+use minidump::{MinidumpModule, MinidumpRawContext};
+use support::{Target, code_view_module, elf_module, walk};
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// Damaged copies of each file.
+const DAMAGED: u64 = 15;
+const BASE: u64 = 0x10_0000_0000;
 
 #[test]
 fn malformed_files_of_the_corpus_end_orderly() {
@@ -57,17 +60,25 @@ fn sizes_that_compressed_sections_claim_are_not_believed() {
 fn damaged_files_end_orderly() {
     let Some(corpus) = symbols_support::corpus() else { return };
     let linux = corpus.join("files/getsentry+symbolic/symbolic-testutils/fixtures/linux");
-    let offline = corpus.join("files/mstange+samply/fixtures/other/simple-example/out");
+    let samply = corpus.join("files/mstange+samply/fixtures");
+    let (offline, windows) = (samply.join("other/simple-example/out"), samply.join("win64-ci"));
+    let macos = linux.with_file_name("macos");
     let sources = [
         linux.join("crash.debug-zlib"),
         linux.join("crash"),
         linux.join("crash.sym"),
         offline.join("with-dwp/main"),
+        linux.with_file_name("windows").join("crash.pdb"),
+        windows.join("WriteArgument.pdb"),
+        windows.join("WriteArgument.exe"),
+        macos.join("crash"),
+        macos.join("crash.dSYM/Contents/Resources/DWARF/crash"),
+        corpus.join("files/mozilla+dump_syms/test_data/windows/basic32-dwarf.dll"),
     ];
     let dir = tempfile::tempdir().unwrap();
     for source in sources {
         let bytes = std::fs::read(&source).unwrap();
-        for seed in 0..40 {
+        for seed in 0..DAMAGED {
             let path = dir.path().join("damaged");
             std::fs::write(&path, damage(&bytes, seed)).unwrap();
             exercise(&path);
@@ -124,6 +135,9 @@ fn exercise(path: &Path) {
     }
     let _ = symbols.lookup(u64::MAX);
     let _ = symbols.status();
+    if let Ok(header) = symbols.sym_header(Some("module")) {
+        symbols.write_sym(&header, &mut std::io::sink()).unwrap();
+    }
     let walker = Walker::new(path);
     for rva in (0..0x4_0000).step_by(0x0331) {
         walker.walk_at(rva);
@@ -134,28 +148,35 @@ fn exercise(path: &Path) {
 /// Walks stacks of zeros in one module.
 struct Walker {
     provider: Provider,
-    id: Vec<u8>,
+    module: MinidumpModule,
 }
 
 impl Walker {
     fn new(path: &Path) -> Self {
         let symbols = ModuleSymbols::open(path);
         let elf = symbols.elf().and_then(|elf| elf.code().or(elf.debug()));
-        let id = elf.and_then(|image| image.identity()).unwrap_or(&[1]).to_vec();
+        let debug_id = symbols.pe().and_then(|pe| pe.pdb_id().or(pe.image()?.debug_id()));
+        let header = || symbols.sym_header(None).ok().filter(|_| elf.is_none());
+        let module = match debug_id.or_else(|| Some(header()?.debug_id)) {
+            Some(id) => code_view_module(BASE, 0x1000_0000, "module", id),
+            None => {
+                let id = elf.and_then(|image| image.identity()).unwrap_or(&[1]);
+                elf_module(BASE, 0x1000_0000, "module", id)
+            }
+        };
         let sources = Sources { symbols: vec![path.to_owned()], ..Sources::default() };
-        Self { provider: Provider::new(sources), id }
+        Self { provider: Provider::new(sources), module }
     }
 
     /// Number of frames of a stack whose innermost instruction lies at `rva`.
     fn walk_at(&self, rva: u64) -> usize {
-        const BASE: u64 = 0x10_0000_0000;
         let context =
             CONTEXT_AMD64 { rip: BASE + rva, rsp: 0x7000_0000, ..CONTEXT_AMD64::default() };
         let target = Target {
             context: MinidumpRawContext::Amd64(context),
             stack_start: 0x7000_0000,
             stack: vec![0; 0x1000],
-            modules: vec![elf_module(BASE, 0x1000_0000, "module", &self.id)],
+            modules: vec![self.module.clone()],
         };
         walk(&target, &self.provider).frames.len()
     }

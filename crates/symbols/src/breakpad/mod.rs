@@ -60,12 +60,6 @@ impl BreakpadSymbols {
         Self { file, bodies: None }
     }
 
-    /// A file that holds one record only. `None` when the record is malformed.
-    pub(crate) fn of_record(record: &str) -> Option<Self> {
-        let text = format!("MODULE windows x86 {:0>33} record\n{record}\n", 0);
-        SymbolFile::parse(text.as_bytes(), |_| ()).ok().map(Self::from_file)
-    }
-
     /// Fills a frame, inline frames from outside to inside; nothing when no record covers the
     /// frame's instruction.
     pub fn fill_symbol(&self, module: &dyn Module, frame: &mut dyn FrameSymbolizer) {

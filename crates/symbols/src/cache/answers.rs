@@ -29,6 +29,12 @@ pub enum Question {
     IsNotCode = 5,
     /// The `STACK` records of a `.sym` file.
     StackRecords = 6,
+    /// How other unwind information than DWARF's finds the caller of a stack's first frame.
+    NewestSteps = 7,
+    /// The same, of a frame that has called another.
+    CallerSteps = 8,
+    /// The record of a PDB that says how the frame is laid out.
+    FrameData = 9,
 }
 
 /// An answer that can be kept.

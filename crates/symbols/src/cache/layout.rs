@@ -78,6 +78,8 @@
 //! | 4 | which signal trampoline stands there | nothing = none; else what told it (u8: 0 call frame information, 1 to 6 its code), its start (u64) |
 //! | 5 | can there be no code | u8: 0, 1 |
 //! | 6 | `STACK` records of a `.sym` file that cover the address | their text |
+//! | 7, 8 | what unwind information other than DWARF's does in a stack's first frame, and in one that has called another | steps, see below |
+//! | 9 | a PDB's record of how the frame is laid out | the text of a `STACK WIN` record; nothing = none |
 //!
 //! The checksum is there for damage. What is read is checked all the same, as of any file, and
 //! bounded: 64 KiB a string, 512 frames and 256 KiB of text a symbolication.

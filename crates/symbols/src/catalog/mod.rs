@@ -179,6 +179,8 @@ fn is_complete(module: &ModuleId, found: &[Candidate]) -> bool {
     }
     match module.image_stamp {
         Some(_) => count(Pe) > 0 && count(Pdb) > 0,
+        // Of a dump whose writer left the stamp out.
+        None if count(Pe) > 0 => count(Pdb) > 0,
         None if count(Elf) > 0 => found.iter().any(is_separate_debug_file),
         None => !found.is_empty() && count(MachO) != 1,
     }

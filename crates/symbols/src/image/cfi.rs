@@ -74,7 +74,9 @@ impl CfiPlaces {
     pub(super) fn read(object: &object::File<'_>) -> Self {
         let place = |name| {
             let section = object.section_by_name(name)?;
-            // `.debug` files keep the header and have no contents (NOBITS).
+            // `.debug` files keep the header and have no contents (NOBITS); dSYM bundles have
+            // them at offset 0, where no section is.
+            section.file_range().filter(|(offset, _)| *offset != 0)?;
             Some((SectionData::load(object, name).ok()??, section.address()))
         };
         let address = |name| Some(object.section_by_name(name)?.address());

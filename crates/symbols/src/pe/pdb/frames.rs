@@ -16,12 +16,8 @@
 //! files say. Source: Microsoft, `cvinfo.h` (`FRAMEDATA`), `winnt.h` (`FPO_DATA`); Breakpad,
 //! `docs/symbol_files.md`.
 
-use breakpad_symbols::FrameWalker;
-use minidump_common::traits::Module;
-
 use super::dbi::{Dbi, DebugStream, MACHINE_X86};
 use super::msf::Msf;
-use crate::breakpad::BreakpadSymbols;
 use crate::bytes::{size_at, u8_at, u16_at, u32_at};
 
 const FRAME_DATA_BYTES: usize = 32;
@@ -55,13 +51,8 @@ pub struct FrameRecord {
 }
 
 impl FrameRecord {
-    /// Recovers the caller's registers. `None` when the record does not tell them.
-    pub fn walk_frame(&self, module: &dyn Module, walker: &mut dyn FrameWalker) -> Option<()> {
-        BreakpadSymbols::of_record(&self.to_stack_win()?)?.walk_frame(module, walker)
-    }
-
     /// As Breakpad writes it: its evaluator is used for both.
-    fn to_stack_win(&self) -> Option<String> {
+    pub(crate) fn to_stack_win(&self) -> Option<String> {
         let numbers = format!(
             "{:x} {:x} {:x} 0 {:x} {:x} {:x} {:x}",
             self.rva,
