@@ -5,12 +5,15 @@
 use std::path::Path;
 
 use lastwords_analyze::{Options, analyze_bytes};
-use lastwords_synth::{CrashScene, Processor, System, memory_info_list};
+use lastwords_synth::{
+    CrashScene, Processor, PythonProcess, PythonThread, System, memory_info_list,
+};
 use serde_json::{Value, json};
 
 const CODE: u64 = 0x40_1000;
 const STACK: u64 = 0x7fff_1000_0800;
 const MEMORY_INFO_LIST: u32 = 16;
+const PYTHON: u32 = 0x4C57_0001;
 const METADATA: u32 = 0x4C57_0002;
 const ACCESS_VIOLATION: u32 = 0xC000_0005;
 const SIGILL: u32 = 4;
@@ -379,4 +382,21 @@ fn a_tag_in_an_address_of_arm64_does_not_hide_the_operand() {
     let crash = crash(&scene.exception(SIGSEGV, 2, 0x50_0000));
     assert_eq!(crash["access"], "write");
     check(&crash, "protected_memory", "high", &["read-only"]);
+}
+
+#[test]
+fn an_exception_that_python_was_raising_is_a_hint() {
+    let thread = PythonThread {
+        tstate: 0x1000,
+        native_thread_id: 7,
+        exception_type: Some("KeyError"),
+        ..PythonThread::default()
+    };
+    let python =
+        PythonProcess { version: 0x030b_02f0, threads: vec![thread], ..Default::default() };
+    let scene = linux(READ_MEMBER, SIGSEGV, 1, 0x18).raw_stream(PYTHON, python.bytes());
+    let crash = crash(&scene);
+    assert_eq!(codes(&crash), ["null_pointer", "python_exception"]);
+    assert_eq!(crash["findings"][1]["confidence"], "low");
+    assert!(crash["findings"][1]["title"].as_str().unwrap().contains("KeyError"));
 }
