@@ -400,3 +400,13 @@ fn an_exception_that_python_was_raising_is_a_hint() {
     assert_eq!(crash["findings"][1]["confidence"], "low");
     assert!(crash["findings"][1]["title"].as_str().unwrap().contains("KeyError"));
 }
+
+#[test]
+fn a_fixed_address_of_the_kernel_is_told_as_that() {
+    // mov byte [0xffffffff80000042], 1
+    let code = [0xc6, 0x04, 0x25, 0x42, 0, 0, 0x80, 1];
+    let crash = crash(&linux(&code, SIGSEGV, 1, 0xffff_ffff_8000_0042));
+    let words = &["kernel's half", "stands in the instruction"];
+    check(&crash, "unmapped_memory", "low", words);
+    check_rating(&crash, "interesting");
+}

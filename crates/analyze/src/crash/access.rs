@@ -76,6 +76,16 @@ impl Scene<'_> {
         }
     }
 
+    /// Whether the address is of the half that the kernel keeps for itself.
+    pub(crate) fn is_of_kernel(&self, address: u64) -> bool {
+        let first = match self.cpu {
+            Cpu::X86_64 => 0xffff_8000_0000_0000,
+            Cpu::Arm64 => 0xffff_0000_0000_0000,
+            _ => return false,
+        };
+        address >= first
+    }
+
     pub(crate) fn is_non_canonical(&self, address: u64) -> bool {
         self.cpu == Cpu::X86_64 && NON_CANONICAL.contains(&address)
     }
@@ -96,6 +106,11 @@ impl Scene<'_> {
             return None;
         }
         self.accesses.iter().find(|access| self.is_of(access))
+    }
+
+    /// Whether the address stands in the instruction itself, so that no register can be wrong.
+    pub(crate) fn is_fixed_address(&self) -> bool {
+        self.failed_access().is_some_and(|access| access.place.registers().next().is_none())
     }
 
     /// Whether the address is one of the operand's; systems tell addresses of ARM64 without tags.

@@ -3,6 +3,7 @@
 use super::access::{NULL_PAGES, Use};
 use super::fault::Fault;
 use super::finding::{Confidence, Finding};
+use super::pointers;
 use super::scene::Scene;
 
 /// How far behind the end of memory an overrun is looked for.
@@ -82,11 +83,27 @@ pub(crate) fn unmapped(scene: &Scene<'_>) -> Option<Finding> {
             Some(Finding::new("overrun", Confidence::Medium, title, evidence))
         }
         _ => {
+            evidence.extend(address_words(scene));
             evidence.push(format!("no mapping holds {address:#x}"));
             let title = "Access to memory that is not mapped: a wild pointer, or memory given back";
             Some(Finding::new("unmapped_memory", Confidence::Low, title, evidence))
         }
     }
+}
+
+/// What the address tells by itself.
+fn address_words(scene: &Scene<'_>) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some(access) = scene.failed_access() {
+        words.extend(pointers::registers_words(scene, access));
+    }
+    if scene.is_fixed_address() {
+        words.push("the address stands in the instruction".to_owned());
+    }
+    if scene.is_of_kernel(scene.address) {
+        words.push(format!("{:#x} is in the kernel's half of the addresses", scene.address));
+    }
+    words
 }
 
 /// A pointer of which nothing is known but that it is wrong.
@@ -97,7 +114,7 @@ pub(crate) fn wild(scene: &Scene<'_>) -> Option<Finding> {
         return None;
     }
     let mut evidence: Vec<String> = scene.instruction_words().into_iter().collect();
-    evidence.push(format!("the address is {}", scene.place_words(scene.address)));
+    evidence.extend(address_words(scene));
     evidence.push("the dump has no memory map".to_owned());
     let title = "A pointer that is wrong: memory given back, or never a pointer";
     Some(Finding::new("wild_pointer", Confidence::Low, title, evidence))

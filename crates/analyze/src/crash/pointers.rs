@@ -32,7 +32,12 @@ pub(crate) fn null(scene: &Scene<'_>) -> Option<Finding> {
             evidence.extend(registers_words(scene, access));
             return Some(small_number(scene, evidence));
         }
-        (None, _) => Confidence::Medium,
+        (None, _) => {
+            if scene.instruction.is_none() {
+                evidence.push("the dump does not hold the instruction".to_owned());
+            }
+            Confidence::Medium
+        }
     };
     evidence.push(format!("the address is {:#x}", scene.address));
     Some(Finding::new("null_pointer", confidence, null_title(scene), evidence))
@@ -60,7 +65,7 @@ fn small_number(scene: &Scene<'_>, mut evidence: Vec<String>) -> Finding {
     Finding::new("small_pointer", Confidence::Medium, title, evidence)
 }
 
-fn registers_words(scene: &Scene<'_>, access: &Accessed) -> Option<String> {
+pub(crate) fn registers_words(scene: &Scene<'_>, access: &Accessed) -> Option<String> {
     let words: Vec<_> =
         access.place.registers().filter_map(|name| scene.register_words(name)).collect();
     (!words.is_empty()).then(|| format!("the address is made of {}", words.join(", ")))

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lastwords.cli.render.breadcrumbs import breadcrumb_lines
+from lastwords.cli.render.causes import cause_lines
 from lastwords.cli.render.facts import headline, process_facts
 from lastwords.cli.render.handles import handle_lines
 from lastwords.cli.render.modules import module_lines
@@ -37,6 +38,7 @@ def analysis_lines(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     """The page, line by line."""
     yield headline(analysis)
     yield from process_facts(analysis)
+    yield from _section("Likely causes", cause_lines(analysis))
     yield from _stacks(analysis, options)
     yield from _section("Breadcrumbs", breadcrumb_lines(analysis))
     if options.are_handles_shown:
