@@ -236,7 +236,6 @@ pub(crate) fn add_own_keys(
     document: &mut Map<String, Value>,
     dump: &Minidump<'_, &[u8]>,
     python: Value,
-    soft_errors: SoftErrors,
 ) {
     let crashpad = caught(|| dump.get_stream::<MinidumpCrashpadInfo>());
     let crashpad = crashpad.ok().and_then(Result::ok);
@@ -244,6 +243,10 @@ pub(crate) fn add_own_keys(
     assertion::complete(document, dump);
     document.insert("annotations".into(), annotations(crashpad.as_ref()));
     document.insert("crashpad".into(), crashpad.as_ref().map_or(Value::Null, crashpad_json));
+}
+
+/// Adds what could not be had, as the last thing.
+pub(crate) fn add_soft_errors(document: &mut Map<String, Value>, soft_errors: SoftErrors) {
     let of_writer = document.remove("soft_errors").unwrap_or(Value::Null);
     document.insert("soft_errors".into(), merge_soft_errors(of_writer, soft_errors));
 }

@@ -10,6 +10,7 @@ mod assertion;
 mod block_on;
 mod comments;
 mod course;
+mod crash;
 mod cut;
 mod details;
 mod document;
@@ -181,7 +182,9 @@ fn analyze_with(
     modules::complete(&mut document, &state.modules, provider, &mut soft_errors);
     let mut summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
     details.complete_summary(&mut summary, &python);
-    document::add_own_keys(&mut document, &dump, summary, soft_errors);
+    document::add_own_keys(&mut document, &dump, summary);
+    crash::complete(&mut document, &dump, &threads, &state.modules, &mut soft_errors);
+    document::add_soft_errors(&mut document, soft_errors);
     Ok(document)
 }
 

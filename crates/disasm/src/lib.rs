@@ -2,16 +2,22 @@
 //!
 //! Owns: decoding one instruction after the other, MASM-like text for x86 and x86-64 (iced-x86),
 //! the architecture's own text for ARM64 (yaxpeax-arm), and where an instruction jumps or what
-//! memory it names. Does not own: names of addresses, values of registers.
+//! memory it names; and what one instruction does ([`effects`]). Does not own: names of addresses,
+//! values of registers.
 //!
 //! An address in the text that the reader wants to see named is written as [`TARGET_MARK`]; its
 //! value is [`Instruction::target`].
 #![forbid(unsafe_code)]
 
 mod arm64;
+mod arm64_effects;
+mod effects;
 mod x86;
+mod x86_effects;
 
 use serde::Serialize;
+
+pub use effects::{Access, Direction, Effects, Extend, Flow, Kind, Place};
 
 /// Stands in [`Instruction::operands`] for [`Instruction::target`].
 pub const TARGET_MARK: char = '\u{1}';
@@ -79,6 +85,16 @@ pub fn disassemble(machine: Machine, address: u64, code: &[u8], max: usize) -> V
         Machine::X86 => x86::disassemble(32, address, code, max),
         Machine::X86_64 => x86::disassemble(64, address, code, max),
         Machine::Arm64 => arm64::disassemble(address, code, max),
+    }
+}
+
+/// Tells what the instruction at the start of `code` does; `None` when it is none, or cut off.
+#[must_use]
+pub fn effects(machine: Machine, address: u64, code: &[u8]) -> Option<Effects> {
+    match machine {
+        Machine::X86 => x86_effects::effects(32, address, code),
+        Machine::X86_64 => x86_effects::effects(64, address, code),
+        Machine::Arm64 => arm64_effects::effects(address, code),
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Offsets are written out here from the specifications (`minidumpapiset.h`, `winnt.h`,
 //! Breakpad's `minidump_format.h`, the offset tables of `lastwords-format`), so that a mistake
-//! in a reader or writer is not made twice. Everything is little-endian x86-64 Linux.
+//! in a reader or writer is not made twice. Everything is little-endian x86-64 Linux, but
+//! for [`CrashScene`].
 //!
 //! ```
 //! use lastwords_synth::{Dump, Module, Stack, Thread};
@@ -22,6 +23,7 @@
 mod corpus;
 mod dump;
 mod python;
+mod scene;
 mod settle;
 mod stack;
 mod streams;
@@ -30,6 +32,7 @@ mod symbols;
 pub use corpus::corpus;
 pub use dump::{Dump, Module, Thread};
 pub use python::{PythonFrame, PythonProcess, PythonThread};
+pub use scene::{CrashScene, Processor, System};
 pub use settle::settle;
 pub use stack::Stack;
 pub use streams::{Region, ThreadTimes, memory_info_list, thread_info_list, utf16};

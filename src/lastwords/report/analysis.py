@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from lastwords.report.crash_facts import Confidence, Exploitability, Finding, Rating
 from lastwords.report.dump_facts import (
     CppException,
     Handle,
@@ -22,8 +23,11 @@ __all__ = [
     "Address",
     "AdjustedAddress",
     "Analysis",
+    "Confidence",
     "CppException",
     "CrashInfo",
+    "Exploitability",
+    "Finding",
     "Frame",
     "FrameKind",
     "FrameTrust",
@@ -37,6 +41,7 @@ __all__ = [
     "PythonFrame",
     "PythonProcess",
     "PythonThread",
+    "Rating",
     "SoftError",
     "StackOverflow",
     "SymbolStatus",
@@ -271,10 +276,15 @@ class AdjustedAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashInfo:
-    """Why the process died; all is `None` when it did not."""
+    """Why the process died; all is `None` when it did not.
+
+    `access` is what the instruction wanted of the memory: `read`, `write` or `execute`. `findings`
+    are likely causes, the surest first.
+    """
 
     type: str | None = None
     address: Address | None = None
+    access: str | None = None
     adjusted_address: AdjustedAddress | None = None
     instruction: str | None = None
     memory_accesses: tuple[MemoryAccess, ...] | None = None
@@ -282,6 +292,8 @@ class CrashInfo:
     assertion: str | None = None
     stack_overflow: StackOverflow | None = None
     cpp_exception: CppException | None = None
+    findings: tuple[Finding, ...] = ()
+    exploitability: Exploitability | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lastwords.cli.render.breadcrumbs import breadcrumb_lines
+from lastwords.cli.render.causes import cause_lines
 from lastwords.cli.render.facts import headline, process_facts
 from lastwords.cli.render.handles import handle_lines
 from lastwords.cli.render.modules import module_lines
@@ -28,6 +29,7 @@ def analysis_lines(analysis: Analysis, options: TextOptions) -> Iterator[Text]:
     """The page, line by line."""
     yield headline(analysis)
     yield from process_facts(analysis)
+    yield from _section("Likely causes", cause_lines(analysis))
     yield from _crashing_stack(analysis, options)
     yield from throw_lines(analysis, is_folded=options.is_folded, in_app=options.in_app)
     yield from _machine(analysis, options)

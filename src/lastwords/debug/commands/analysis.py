@@ -170,20 +170,7 @@ def _symbol_sections(debugger: Debugger, frames: list[Frame]) -> Iterable[str]:
 
 def _findings(document: dict[str, Any]) -> Iterable[str]:
     crash = document.get("crash_info") or {}
-    lines: list[str] = []
-    if crash.get("assertion"):
-        lines.append(f"Assertion failed: {crash['assertion']}")
-    overflow = crash.get("stack_overflow")
-    if overflow:
-        lines.append(
-            f"Stack overflow of thread {overflow.get('thread')}: "
-            f"{overflow.get('stack_bytes')} bytes in use"
-        )
-    cpp = crash.get("cpp_exception")
-    if cpp:
-        lines.append(
-            f"Uncaught C++ exception {cpp.get('type')}: {cpp.get('what') or ''}".rstrip(": ")
-        )
+    lines = list(_cause_lines(crash))
     flips = crash.get("possible_bit_flips") or []
     lines += [f"Perhaps a flipped bit: {flip.get('address')}" for flip in flips]
     accesses = crash.get("memory_accesses") or []
@@ -201,3 +188,14 @@ def _findings(document: dict[str, Any]) -> Iterable[str]:
         yield "FINDINGS:"
         yield from (f"  {line}" for line in lines)
         yield ""
+
+
+def _cause_lines(crash: dict[str, Any]) -> Iterable[str]:
+    """Likely causes with their evidence, and the exploitability with its reasons."""
+    for finding in crash.get("findings") or []:
+        yield f"Likely cause ({finding.get('confidence')}): {finding.get('title')}"
+        yield from (f"    {line}" for line in finding.get("evidence") or [])
+    exploitability = crash.get("exploitability")
+    if exploitability:
+        yield f"Exploitability (Breakpad's scale): {exploitability.get('rating')}"
+        yield from (f"    {line}" for line in exploitability.get("reasons") or [])
