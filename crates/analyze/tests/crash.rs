@@ -163,6 +163,9 @@ fn text_in_a_pointer_is_told_as_text() {
     assert_eq!(codes(&crash), ["text_as_pointer"]);
     assert!(crash["findings"][0]["evidence"][0].as_str().unwrap().contains("/usr/lib"));
     check_rating(&crash, "high");
+    let heap = u64::from_le_bytes(*b"aaaaaU\0\0");
+    let heap = self::crash(&linux(READ, SIGSEGV, 1, heap).register("rdi", heap));
+    assert_eq!(codes(&heap), ["unmapped_memory"], "where Linux has heaps");
 }
 
 #[test]
@@ -409,4 +412,30 @@ fn a_fixed_address_of_the_kernel_is_told_as_that() {
     let words = &["kernel's half", "stands in the instruction"];
     check(&crash, "unmapped_memory", "low", words);
     check_rating(&crash, "interesting");
+}
+
+#[test]
+fn an_abort_stays_beside_the_exception_that_python_was_raising() {
+    let thread = PythonThread {
+        native_thread_id: 7,
+        exception_type: Some("KeyError"),
+        ..PythonThread::default()
+    };
+    let python =
+        PythonProcess { version: 0x030b_02f0, threads: vec![thread], ..Default::default() };
+    let scene = linux(&[0x90], SIGABRT, 0xffff_fffa, 0).raw_stream(PYTHON, python.bytes());
+    let crash = crash(&scene);
+    assert_eq!(codes(&crash), ["abort", "python_exception"]);
+    check_rating(&crash, "none");
+}
+
+#[test]
+fn a_fault_that_was_sent_is_none() {
+    for signal in [SIGTRAP, SIGSEGV] {
+        let sent = crash(&linux(READ, signal, 0, 0).exception(signal, 0xffff_fffa, 0));
+        check(&sent, "signal_sent", "medium", &["sent"]);
+        check_rating(&sent, "none");
+    }
+    let mac = CrashScene::new(Processor::X86_64, System::Mac).exception(5, 0x1_0003, 0);
+    check(&crash(&mac.code(CODE, READ)), "abort", "medium", &["abort"]);
 }

@@ -119,7 +119,8 @@ fn findings(scene: &Scene<'_>) -> Vec<Finding> {
     let found = DETECTORS.iter().filter_map(|detector| detector(scene));
     let mut found: Vec<Finding> = found.collect();
     found.sort_by_key(|finding| finding.confidence);
-    let has_better = found.iter().any(|finding| !LAST_RESORT.contains(&finding.code));
+    let is_hint = |code| LAST_RESORT.contains(&code) || code == "python_exception";
+    let has_better = found.iter().any(|finding| !is_hint(finding.code));
     found.retain(|finding| !(has_better && LAST_RESORT.contains(&finding.code)));
     found
 }

@@ -1,6 +1,8 @@
 //! Detectors: what was wrong with a pointer.
 
 use super::access::{Accessed, NULL_PAGES};
+use lastwords_disasm::Flow;
+
 use super::finding::{Confidence, Finding};
 use super::poison;
 use super::scene::Scene;
@@ -105,7 +107,9 @@ fn used_pointers(scene: &Scene<'_>) -> Vec<(String, u64)> {
     if scene.is_fetch() {
         all.extend(scene.ip().map(|ip| ("the instruction pointer".to_owned(), ip)));
     }
-    all.extend(scene.target.map(|target| ("the target of the branch".to_owned(), target)));
+    let is_fixed = scene.instruction.as_ref().is_none_or(|one| matches!(one.flow, Flow::To(_)));
+    let target = scene.target.filter(|_| !is_fixed);
+    all.extend(target.map(|target| ("the target of the branch".to_owned(), target)));
     all
 }
 
@@ -153,19 +157,22 @@ pub(crate) fn text(scene: &Scene<'_>) -> Option<Finding> {
     })?;
     let mut evidence = vec![format!("{name} is {value:#x}, in memory the text \"{text}\"")];
     evidence.extend(scene.instruction_words());
-    let confidence = if width == 8 { Confidence::High } else { Confidence::Medium };
+    let confidence = if text.len() > 6 { Confidence::High } else { Confidence::Medium };
     let title = "A pointer was overwritten by text";
     Some(Finding::new("text_as_pointer", confidence, title, evidence))
 }
 
 /// The bytes of a pointer as text, when they are some: all 4, or the lowest 6 of 8 and more.
+///
+/// Linux maps programs and their heaps at 0x55… and 0x56…, whose first byte is a letter too.
 fn letters(value: u64, width: usize) -> Option<String> {
     let bytes = value.to_le_bytes();
     let used = bytes.get(..width)?;
     let is_letter = |byte: &u8| (0x20..0x7f).contains(byte);
     let count = used.iter().take_while(|byte| is_letter(byte)).count();
     let rest = used.get(count..)?;
-    let is_text = count >= width.min(6) && rest.iter().all(|byte| *byte == 0);
+    let is_like_heap = count == 6 && matches!(used.get(5), Some(0x55 | 0x56));
+    let is_text = count >= width.min(6) && rest.iter().all(|byte| *byte == 0) && !is_like_heap;
     is_text.then(|| used.iter().take(count).map(|byte| char::from(*byte)).collect())
 }
 

@@ -1,5 +1,6 @@
 //! Detectors: what the program, its libraries and the system said themselves.
 
+use minidump::system_info::Os;
 use serde_json::Value;
 
 use super::fault::Fault;
@@ -208,7 +209,10 @@ pub(crate) fn ended(scene: &Scene<'_>) -> Option<Finding> {
     let reason = scene.told("type").and_then(Value::as_str).unwrap_or("?");
     let words = vec![format!("the exception is {}", cut(reason))];
     let (code, title) = match scene.fault {
-        Fault::Abort if scene.code == 6 => ("abort", "The program ended itself by `abort`"),
+        // Crashpad tells SIGABRT of macOS as EXC_SOFTWARE.
+        Fault::Abort if scene.code == 6 || matches!(scene.os, Os::MacOs | Os::Ios) => {
+            ("abort", "The program ended itself by `abort`")
+        }
         Fault::Abort => ("signal_sent", "The signal was sent, by the program or by another one"),
         Fault::FailFast if scene.parameters.first() == Some(&FAST_FAIL_FATAL_APP_EXIT) => {
             ("abort", "The program ended itself by `abort`")
