@@ -24,7 +24,7 @@
 use std::cell::{Cell, RefCell};
 
 use gimli::Register;
-use lastwords_symbols::Answer;
+use lastwords_symbols::{Answer, Architecture, register_name};
 use minidump_unwind::FrameWalker;
 
 use crate::caller::Caller;
@@ -35,6 +35,8 @@ use crate::unwinder::Unwinder;
 const WORDS: u8 = 64;
 /// Words read for one frame: all registers of AArch64 that are saved, with reserve.
 const MAX_WORDS: u8 = 48;
+/// Words that are read at words.
+const MAX_DEPTH: usize = 8;
 const LOST: u8 = u8::MAX;
 const SUM_BYTES: usize = 9;
 
@@ -52,6 +54,41 @@ pub(crate) struct Steps {
     cfa: Sum,
     return_address: Sum,
     registers: Vec<(u8, Option<Sum>)>,
+}
+
+impl Steps {
+    /// As rules of a `STACK CFI` record: name (`.cfa`, `.ra`, `$rbx`) and value in postfix notation.
+    /// `None` when they have a register without a name there.
+    pub(crate) fn to_rules(&self, architecture: Architecture) -> Option<Vec<(String, String)>> {
+        let say = |sum| self.say(sum, architecture, true, 0);
+        let mut rules = vec![
+            (".cfa".to_owned(), self.say(self.cfa, architecture, false, 0)?),
+            (".ra".to_owned(), say(self.return_address)?),
+        ];
+        for (number, sum) in &self.registers {
+            let own = Sum { base: *number, offset: 0 };
+            let Some(sum) = sum.filter(|sum| *sum != own) else { continue };
+            let name = register_name(architecture, Register((*number).into()))?;
+            rules.push((name.to_owned(), say(sum)?));
+        }
+        Some(rules)
+    }
+
+    /// `has_cfa`: it may be said relative to the CFA.
+    fn say(&self, sum: Sum, of: Architecture, has_cfa: bool, depth: usize) -> Option<String> {
+        let base = match sum.base.checked_sub(WORDS) {
+            _ if has_cfa && sum.base == self.cfa.base => {
+                return Some(format!(".cfa {} +", sum.offset.checked_sub(self.cfa.offset)?));
+            }
+            None => register_name(of, Register(sum.base.into()))?.to_owned(),
+            Some(_) if depth > MAX_DEPTH => return None,
+            Some(index) => {
+                let read = *self.reads.get(usize::from(index))?;
+                format!("{} ^", self.say(read, of, has_cfa, depth.checked_add(1)?)?)
+            }
+        };
+        Some(if sum.offset == 0 { base } else { format!("{base} {} +", sum.offset) })
+    }
 }
 
 /// What watching an unwinder has shown.
