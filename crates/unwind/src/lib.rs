@@ -29,6 +29,7 @@ mod expression;
 mod interrupted;
 mod loaded;
 mod pe;
+mod probe;
 mod provider;
 mod registers;
 mod resume;

@@ -17,8 +17,9 @@ use std::sync::Arc;
 
 use lastwords_symbols::{Architecture, Image, ModuleSymbols};
 
+use crate::probe::watch;
 use crate::registers::Registers;
-use crate::steps::{Watched, watch};
+use crate::steps::Watched;
 use crate::unwinder::Unwinder;
 use crate::ways::WayKind;
 
