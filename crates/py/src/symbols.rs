@@ -8,6 +8,7 @@ use lastwords_symbols::{
     FileIdentity, ModuleId, ModuleStatus, ModuleSymbols, SourceServer, Sources, SymError,
     Symbolication, Symbols, identify_file,
 };
+use lastwords_unwind::write_stack_cfi;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -88,6 +89,8 @@ fn write_sym_file(path: &str, out: &str, name: Option<&str>) -> PyResult<Value> 
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(out);
     let mut writer = BufWriter::new(file.map_err(|error| not_written(error.into()))?);
     let report = symbols.write_sym(&header, &mut writer).map_err(not_written)?;
+    let rules = write_stack_cfi(&symbols, &mut writer);
+    let rules = rules.map_err(|error| not_written(error.into()))?;
     writer.flush().map_err(|error| not_written(error.into()))?;
     Ok(json!({
         "os": header.os,
@@ -98,8 +101,8 @@ fn write_sym_file(path: &str, out: &str, name: Option<&str>) -> PyResult<Value> 
         "functions": report.functions,
         "lines": report.lines,
         "inlines": report.inlines,
-        "frames": report.frames,
-        "frames_left_out": report.frames_left_out,
+        "frames": report.frames.saturating_add(rules.frames),
+        "frames_left_out": report.frames_left_out.saturating_add(rules.left_out),
         "is_cut": report.is_cut,
     }))
 }

@@ -57,4 +57,4 @@ pub use module_symbols::ModuleSymbols;
 pub use pe::{FrameRecord, PeImage, PeSymbols, SourceServer};
 pub use status::{ModuleStatus, SourceProblem, SymbolKind};
 pub use symbols::{SourceFrame, Sources, Symbolication, Symbols};
-pub use write_sym::{SymError, SymHeader, SymReport};
+pub use write_sym::{SymError, SymHeader, SymReport, register_name};

@@ -28,6 +28,8 @@
 //! Without a popped r15 the return address is in r14. The table describes complete frames only. Source: Arm,
 //! "Exception Handling ABI for the Arm Architecture", sections 6 and 10.
 
+use std::ops::Range;
+
 use lastwords_symbols::Image;
 use minidump_unwind::FrameWalker;
 
@@ -50,6 +52,20 @@ const NAMES: [&str; 16] = [
 /// Whether an entry covers an address and can be unwound.
 pub(crate) fn covers(image: &Image, address: u64) -> bool {
     find(image, address).is_some()
+}
+
+/// What the entries cover, as addresses of the file.
+pub(crate) fn ranges(image: &Image) -> Vec<Range<u64>> {
+    let Some(section) = image.cfi_sections().exception_index else { return Vec::new() };
+    let base = u32::try_from(section.address).unwrap_or_default();
+    let start = |(index, entry): (usize, &[u8])| {
+        let at = u32::try_from(index.checked_mul(ENTRY_BYTES)?).ok()?;
+        Some(u64::from(relative(base.checked_add(at)?, u32_at(entry, 0)?)))
+    };
+    let entries = section.bytes.chunks_exact(ENTRY_BYTES).enumerate();
+    let starts: Vec<u64> = entries.filter_map(start).collect();
+    // The last one only ends the one before.
+    starts.iter().zip(starts.iter().skip(1)).map(|(start, end)| *start..*end).collect()
 }
 
 /// The caller of the frame whose instruction lies at an address of the file. `None` when the file does

@@ -8,10 +8,11 @@ use minidump_unwind::{FillSymbolError, FrameSymbolizer, FrameWalker};
 
 use crate::caller::Caller;
 use crate::interrupted::{Callee, Interrupted, RegisterOf, WordAt, interrupted};
+use crate::probe::watch;
 use crate::registers::Registers;
 use crate::rules::{FileRules, FrameRules};
 use crate::signature::strip_signatures;
-use crate::steps::{Watched, watch};
+use crate::steps::Watched;
 use crate::trampoline::{FoundTrampoline, TrampolineAt};
 use crate::unwinder::Unwinder;
 use crate::ways::{Way, WayKind, Ways};

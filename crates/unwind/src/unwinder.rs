@@ -1,5 +1,6 @@
 //! What unwinds the frames of one image, whatever its format.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lastwords_symbols::{Architecture, Image, ImageFormat};
@@ -84,6 +85,26 @@ impl Unwinder {
                 address.is_some_and(|address| exidx::covers(image, address))
             }
         }
+    }
+
+    /// What it covers, in bytes above the base; not for DWARF.
+    pub(crate) fn ranges(&self) -> Vec<Range<u64>> {
+        match self {
+            Self::Dwarf(_) => Vec::new(),
+            Self::ExceptionTable(image) => pe::ranges(image),
+            Self::Compact(image) => compact::ranges(image),
+            Self::ExceptionIndex(image) => {
+                let relative = |address: u64| address.checked_sub(image.image_base());
+                let ranges = exidx::ranges(image).into_iter();
+                ranges.filter_map(|one| Some(relative(one.start)?..relative(one.end)?)).collect()
+            }
+        }
+    }
+
+    /// Size of the prologue of the function that begins at an address, where it is told.
+    pub(crate) fn prologue_bytes(&self, rva: u64) -> Option<u64> {
+        let Self::ExceptionTable(image) = self else { return None };
+        pe::prologue_bytes(image, rva)
     }
 
     /// The signal trampoline that call frame information tells of at `rva`.

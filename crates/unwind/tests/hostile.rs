@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lastwords_symbols::{ModuleId, ModuleStatus, ModuleSymbols, Sources};
-use lastwords_unwind::Provider;
+use lastwords_unwind::{Provider, write_stack_cfi};
 use minidump::format::CONTEXT_AMD64;
 use minidump::{MinidumpModule, MinidumpRawContext};
 use support::{Target, code_view_module, elf_module, walk};
@@ -137,6 +137,7 @@ fn exercise(path: &Path) {
     let _ = symbols.status();
     if let Ok(header) = symbols.sym_header(Some("module")) {
         symbols.write_sym(&header, &mut std::io::sink()).unwrap();
+        write_stack_cfi(&symbols, &mut std::io::sink()).unwrap();
     }
     let walker = Walker::new(path);
     for rva in (0..0x4_0000).step_by(0x0331) {

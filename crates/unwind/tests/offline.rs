@@ -107,10 +107,16 @@ fn recorded(folder: &Path) -> Vec<Place> {
     let mask = if is_arm(folder) { !1 } else { !0 };
     let place = |line: &str| {
         let hex = line.split_whitespace().nth(2).unwrap();
-        let function = line.split_once(" (").map(|(_, rest)| rest.trim_end_matches(')').to_owned());
+        let function = function(line).map(|text| text.trim_end_matches(')').to_owned());
         Place { rva: u64::from_str_radix(hex, 16).unwrap() & mask, function }
     };
     text.lines().filter(|line| line.contains(" pc ")).map(place).collect()
+}
+
+/// `file (function+1)`; of an ELF file inside of another file `file (offset 0xa000) (function+1)`.
+fn function(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(" (")?;
+    if rest.starts_with("offset ") { Some(rest.split_once(") (")?.1) } else { Some(rest) }
 }
 
 fn registers(folder: &Path) -> Vec<(String, u64)> {
@@ -157,18 +163,20 @@ fn fill<C: CpuContext>(
 /// Unpacks the files and places them where the recording had them.
 fn modules(folder: &Path, files: &Path) -> Vec<MinidumpModule> {
     let maps = std::fs::read_to_string(folder.join("maps.txt")).unwrap();
-    let mut ranges: Vec<(String, u64, u64)> = Vec::new();
+    // Name, start, end, and where in the file the first part of it lies.
+    let mut ranges: Vec<(String, u64, u64, usize)> = Vec::new();
     for line in maps.lines() {
         let words: Vec<_> = line.split_whitespace().collect();
-        let [range, _, _, _, _, name] = words[..] else { continue };
+        let [range, _, offset, _, _, name] = words[..] else { continue };
+        let offset = usize::from_str_radix(offset, 16).unwrap();
         let (start, end) = range.split_once('-').unwrap();
         let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
         match ranges.iter_mut().find(|(other, ..)| other == name) {
-            Some((_, _, last)) => *last = end,
-            None => ranges.push((name.to_owned(), start, end)),
+            Some((_, _, last, _)) => *last = end,
+            None => ranges.push((name.to_owned(), start, end, offset)),
         }
     }
-    let module = |(name, start, end): (String, u64, u64)| {
+    let module = |(name, start, end, offset): (String, u64, u64, usize)| {
         let size_bytes = end - start;
         let packed = folder.join(format!("{name}.gz"));
         if name.contains('/') || !packed.is_file() {
@@ -176,7 +184,9 @@ fn modules(folder: &Path, files: &Path) -> Vec<MinidumpModule> {
         }
         let path = files.join(&name);
         let unpacked = Command::new("gunzip").arg("-c").arg(&packed).output().unwrap().stdout;
-        std::fs::write(&path, unpacked).unwrap();
+        // A library in an APK is an ELF file inside of another.
+        let inner = unpacked.get(offset..).filter(|inner| inner.starts_with(b"\x7fELF"));
+        std::fs::write(&path, inner.unwrap_or(&unpacked)).unwrap();
         match build_id(&path) {
             Some(id) => elf_module(start, size_bytes, &name, &id),
             None => MinidumpModule::new(start, u32::try_from(size_bytes).unwrap(), &name),

@@ -28,6 +28,7 @@ use std::ops::Range;
 
 use self::functions::write_functions;
 pub use self::header::SymHeader;
+pub use self::postfix::register_name;
 use crate::image::Image;
 use crate::module_symbols::ModuleSymbols;
 use crate::pe::PeSymbols;

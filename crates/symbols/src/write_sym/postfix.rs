@@ -25,11 +25,9 @@ const AARCH64: [&str; 32] = [
 /// Operations of one expression.
 const MAX_OPERATIONS: usize = 256;
 
-/// `None` for registers that nobody unwinds.
-pub(super) fn register_name(
-    architecture: Architecture,
-    register: Register,
-) -> Option<&'static str> {
+/// The name that `.sym` files have for a register by its DWARF number; `None` for registers that nobody
+/// unwinds.
+pub fn register_name(architecture: Architecture, register: Register) -> Option<&'static str> {
     let names: &[&str] = match architecture {
         Architecture::X86 => &X86,
         Architecture::X86_64 => &X86_64,

@@ -33,6 +33,8 @@ use crate::bytes::{u16_at, u32_at};
 use crate::caller::Caller;
 
 const INDEX_ENTRY_BYTES: usize = 12;
+/// Functions of one image; real ones have some 100,000.
+const MAX_RANGES: usize = 4 << 20;
 const REGULAR: u32 = 2;
 const COMPRESSED: u32 = 3;
 
@@ -64,6 +66,29 @@ pub(crate) fn has_table(image: &Image) -> bool {
 /// Whether an encoding, or a note that there is other information, covers an address.
 pub(crate) fn covers(image: &Image, rva: u64) -> bool {
     find_in(image, rva).is_some_and(|function| function.encoding != 0)
+}
+
+/// What encodings cover, in bytes above the base; neighbours with equal ones may be one range.
+pub(crate) fn ranges(image: &Image) -> Vec<Range<u64>> {
+    let Some(section) = image.cfi_sections().unwind_info else { return Vec::new() };
+    let word = |at: usize| u32_at(section.bytes, at);
+    let index_at = word(20).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX);
+    let pages = section.bytes.get(index_at..).unwrap_or_default();
+    let count = word(24).and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    let mut found = Vec::new();
+    for page in pages.chunks_exact(INDEX_ENTRY_BYTES).take(count) {
+        let mut next = u32_at(page, 0);
+        while let Some(function) = next.and_then(|start| find(section.bytes, start)) {
+            let Range { start, end } = function.range;
+            next = Some(end).filter(|end| *end > start && found.len() < MAX_RANGES);
+            if function.mode() != 0 {
+                found.push(u64::from(start)..u64::from(end));
+            }
+        }
+    }
+    found.sort_by_key(|range: &Range<u64>| range.start);
+    found.dedup();
+    found
 }
 
 /// The caller of the frame whose instruction lies `rva` bytes above the base. `None` also where the

@@ -19,6 +19,8 @@
 //! the codes. Every code stands for one instruction, so what was interrupted in a prologue or an epilogue
 //! is undone as far as it was done. Source: Microsoft, "ARM64 exception handling".
 
+use std::ops::Range;
+
 use lastwords_symbols::Image;
 use minidump_unwind::FrameWalker;
 
@@ -44,6 +46,17 @@ const NAMES: [&str; 31] = [
 /// Whether an entry covers an address.
 pub(super) fn covers(image: &Image, rva: u32) -> bool {
     find(image, rva).is_some()
+}
+
+/// What the entries cover.
+pub(super) fn ranges(image: &Image) -> Vec<Range<u64>> {
+    let table = image.cfi_sections().exception_table.map_or(&[][..], |table| table.bytes);
+    let begins = table.chunks_exact(ENTRY_BYTES).filter_map(|entry| u32_at(entry, 0));
+    let range = |begin: u32| {
+        let size_bytes = find(image, begin)?.size_bytes;
+        Some(begin.into()..u64::from(begin).checked_add(size_bytes.into())?)
+    };
+    begins.filter_map(range).collect()
 }
 
 /// The caller of the frame whose instruction lies at `rva`. `None` when the file does not tell.

@@ -26,6 +26,8 @@
 //! A function without entry is a leaf: it has only its return address on the stack. Source: Microsoft,
 //! "x64 exception handling".
 
+use std::ops::Range;
+
 use lastwords_symbols::Image;
 use minidump_unwind::FrameWalker;
 
@@ -65,6 +67,18 @@ impl Entry {
 /// Whether an entry covers an address.
 pub(super) fn covers(image: &Image, rva: u32) -> bool {
     find(image, rva).is_some()
+}
+
+/// What the entries cover.
+pub(super) fn ranges(image: &Image) -> Vec<Range<u64>> {
+    let table = image.cfi_sections().exception_table.map_or(&[][..], |table| table.bytes);
+    let entries = table.chunks_exact(ENTRY_BYTES).filter_map(Entry::read);
+    entries.map(|entry| entry.begin.into()..entry.end.into()).collect()
+}
+
+/// Size of the prologue of what begins at an address.
+pub(super) fn prologue_bytes(image: &Image, rva: u32) -> Option<u8> {
+    read(image, find(image, rva)?.info, 4).get(1).copied()
 }
 
 /// The caller of the frame whose instruction lies at `rva`. `None` when the file does not tell.
