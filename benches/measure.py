@@ -91,7 +91,9 @@ def home() -> Iterator[Path]:
 
 def environment(folder: Path) -> dict[str, str]:
     """Environment of the measured programs: nothing of the user's is read or written."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("LASTWORDS_")}
+    # pip compiles what it installs; what is measured has its bytecode too.
+    left_out = ("LASTWORDS_", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     state = {
         "HOME": folder,
         "XDG_CONFIG_HOME": folder / "config",
