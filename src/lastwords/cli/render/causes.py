@@ -47,9 +47,7 @@ def cause_lines(analysis: Analysis) -> Iterator[Text]:
 
 def _finding_lines(finding: Finding) -> Iterator[Text]:
     title = clean(finding.title or finding.code or "not named")
-    yield Text(f"  {title}", style="bold").append(
-        f"  ({_SURE[finding.confidence]})", style="dim"
-    )
+    yield Text(f"  {title}", style="bold").append(f"  ({_SURE[finding.confidence]})", style="dim")
     yield from _evidence_lines(finding.evidence)
 
 
