@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from benches.measure import PROGRAMS, Row, environment, home, run
+from benches.measure import PROGRAMS, Row, environment, home, peak_kib, run
 
 __all__ = ["large_dump"]
 
@@ -23,15 +22,15 @@ def large_dump() -> list[Row]:
     with home() as folder:
         dump = _dump(folder)
         command = [str(Path(sys.executable).with_name("lastwords")), "analyze", str(dump)]
-        figures = [_look(command, folder) for _ in range(COUNT + 1)]
+        seconds = [_seconds(command, folder) for _ in range(COUNT + 1)][1:]
+        peak_mib = peak_kib(command, folder) / 1024
         size_gib = dump.stat().st_size / 2**30
-    seconds, peaks = zip(*figures[1:], strict=True)
     subject = f"`lastwords analyze` of a full dump of {size_gib:.1f} GiB"
     measured = f"from the shell to the text, median of {COUNT}"
     return [
         Row(promise=subject, value=statistics.median(seconds), unit="s", limit=0.5,
             command=measured),
-        Row(promise="the same, most resident memory", value=max(peaks), unit="MiB", limit=150,
+        Row(promise="the same, most resident memory", value=peak_mib, unit="MiB", limit=150,
             command="wait4(2)"),
     ]  # fmt: skip
 
@@ -51,12 +50,7 @@ def _dump(folder: Path) -> Path:
         process.communicate()
 
 
-def _look(command: list[str], folder: Path) -> tuple[float, float]:
-    """Seconds, and MiB at most."""
+def _seconds(command: list[str], folder: Path) -> float:
     start = time.monotonic_ns()
-    process = subprocess.Popen(command, env=environment(folder), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    taken = (time.monotonic_ns() - start) / 1e9
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return taken, usage.ru_maxrss / 1024
+    run(command, folder)
+    return (time.monotonic_ns() - start) / 1e9

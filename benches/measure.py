@@ -24,6 +24,7 @@ __all__ = [
     "home",
     "machine",
     "package",
+    "peak_kib",
     "run",
     "version_of",
 ]
@@ -120,6 +121,24 @@ def run(
     if done.returncode != 0 and not may_fail:
         sys.exit(f"error: {' '.join(done.args)} ended with {done.returncode}\n{done.stderr}")
     return done
+
+
+_PEAK = """
+import os, sys
+actions = [(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=actions)
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def peak_kib(command: Sequence[str], folder: Path) -> float:
+    """Most resident memory of a program, as the kernel counts it.
+
+    A new program inherits the figure of the one that started it, so a small one starts it.
+    """
+    return float(run([sys.executable, "-I", "-S", "-c", _PEAK, *command], folder).stdout)
 
 
 def package(requirement: str) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.measure import PROGRAMS, Row, environment, home, package, version_of
+from benches.measure import PROGRAMS, Row, environment, home, package, peak_kib, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,14 +64,6 @@ def _turns_ms(commands: Sequence[tuple[Sequence[str], Path | None]], folder: Pat
     return [statistics.median(times[1:]) for times in taken]
 
 
-def _peak_kib(command: Sequence[str], folder: Path) -> float:
-    """Most resident memory of a program, as the kernel counts it."""
-    process = subprocess.Popen(command, env=environment(folder), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return float(usage.ru_maxrss)
-
-
 def _peers() -> list[tuple[str, list[str], Path | None, float]]:
     """Name, command, packages and the ratio that must be reached, of each peer that is here."""
     found: list[tuple[str, list[str], Path | None, float]] = []
@@ -104,7 +95,7 @@ def _live(folder: Path) -> list[Row]:
             )
             for (peer, _, _, limit), value in zip(peers, theirs, strict=True)
         ]
-        memory = _peak_kib([*ours, str(pid)], folder)
+        memory = peak_kib([*ours, str(pid)], folder)
         spies = [(peer, command) for peer, command, packages, _ in peers if packages is None]
         for peer, command in spies:
             rows.append(
@@ -113,7 +104,7 @@ def _live(folder: Path) -> list[Row]:
                     value=memory,
                     unit="KiB",
                     peer=peer,
-                    peer_value=_peak_kib([*command, str(pid)], folder),
+                    peer_value=peak_kib([*command, str(pid)], folder),
                     ratio_limit=1,
                     command="wait4(2)",
                 )
