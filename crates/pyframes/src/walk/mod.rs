@@ -86,28 +86,35 @@ impl Walk<'_, '_> {
                 Ok(())
             }
             Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
-                let newest = self.linked_frame(thread.get(cframe)?, current_frame)?;
-                self.shim_frames(newest)
+                let (newest, before) = self.linked_frames(thread.get(cframe)?, current_frame)?;
+                if !self.shim_frames(newest)? && before != 0 {
+                    self.shim_frames(before)?;
+                }
+                Ok(())
             }
-            Chain::ShimFrames { current_frame } => self.shim_frames(thread.get(current_frame)?),
+            Chain::ShimFrames { current_frame } => {
+                self.shim_frames(thread.get(current_frame)?).map(|_| ())
+            }
         }
     }
 
-    /// The frame that a `_PyCFrame` of 3.12 names; while it names none yet, that of the one before.
+    /// The frame that a `_PyCFrame` of 3.12 names, and that of the one before it, which comes first
+    /// while it names none yet.
     ///
     /// `_PyEval_EvalFrameDefault` (`Python/ceval.c`, 3.12.1) links its own into `tstate->cframe`
-    /// and sets the frame later. `previous` follows `current_frame` (`Include/cpython/pystate.h`).
-    fn linked_frame(&mut self, cframe: u64, current_frame: Field) -> Result<u64, Fault> {
+    /// and sets the frame, and the frame's link to older ones, later. `previous` follows
+    /// `current_frame` (`Include/cpython/pystate.h`).
+    fn linked_frames(&mut self, cframe: u64, current_frame: Field) -> Result<(u64, u64), Fault> {
         let behind = current_frame.offset.saturating_add(current_frame.width);
         let previous = Field { offset: behind, width: current_frame.width };
         let source = &mut self.reader.objects.source;
         let record = source.record(cframe, &[current_frame, previous])?;
-        match (record.get(current_frame)?, record.get(previous)?) {
-            (0, before) if before != 0 => {
-                source.record(before, &[current_frame])?.get(current_frame)
-            }
-            (frame, _) => Ok(frame),
+        let (named, before) = (record.get(current_frame)?, record.get(previous)?);
+        if before == 0 {
+            return Ok((named, 0));
         }
+        let before = source.record(before, &[current_frame])?.get(current_frame)?;
+        Ok(if named == 0 { (before, 0) } else { (named, before) })
     }
 
     /// The frame at `address`, unless the walk has met it: chains end, they do not loop.

@@ -14,13 +14,17 @@ use crate::source::Fault;
 const LOOK_AHEAD: usize = 16;
 
 impl Walk<'_, '_> {
-    pub(super) fn shim_frames(&mut self, newest: u64) -> Result<(), Fault> {
+    /// Tells whether the chain ends as chains do, in a shim: while a frame is being entered, its
+    /// link to the older ones may not be there yet.
+    pub(super) fn shim_frames(&mut self, newest: u64) -> Result<bool, Fault> {
+        let mut is_whole = true;
         let mut address = newest;
         let mut group_start = 0_usize;
         // Whether the frame visited last was added: only then can it be the entry frame.
         let mut is_last_added = false;
         while address != 0 {
             let raw = self.visit(address)?;
+            is_whole = raw.owner == FrameOwner::CStack;
             if raw.owner == FrameOwner::CStack {
                 self.close_group(group_start, raw.address, is_last_added);
                 group_start = self.walked.frames.len();
@@ -37,7 +41,7 @@ impl Walk<'_, '_> {
             }
             address = raw.previous;
         }
-        Ok(())
+        Ok(is_whole)
     }
 
     fn close_group(&mut self, start: usize, anchor: u64, has_entry: bool) {
