@@ -243,26 +243,22 @@ fn inner_threads<'a>(stream: &'a PythonStream, outer: &PythonThread) -> Vec<&'a 
     inner
 }
 
-/// A process whose newest activation has just linked its `_PyCFrame`, and set no frame in it.
-struct Entering<'m> {
+/// A process in whose memory some words are others, also where nothing is mapped.
+struct Patched<'m> {
     memory: &'m dyn Memory,
-    /// Where `tstate->cframe` is.
-    link: u64,
-    before: u64,
+    words: Vec<(u64, u64)>,
 }
 
 /// Where nothing is mapped.
 const NEW_CFRAME: u64 = 0x10;
 
-impl Memory for Entering<'_> {
+impl Memory for Patched<'_> {
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
-        if address == NEW_CFRAME {
-            let cframe = [[0; 8], self.before.to_le_bytes()].concat();
-            buffer.copy_from_slice(&cframe[..buffer.len()]);
-            return Ok(());
+        if address != NEW_CFRAME {
+            self.memory.read(address, buffer)?;
         }
-        self.memory.read(address, buffer)?;
-        for (at, byte) in (self.link..).zip(NEW_CFRAME.to_le_bytes()) {
+        let bytes = self.words.iter().flat_map(|(at, word)| (*at..).zip(word.to_le_bytes()));
+        for (at, byte) in bytes {
             let place = at.checked_sub(address).and_then(|at| usize::try_from(at).ok());
             if let Some(place) = place.and_then(|place| buffer.get_mut(place)) {
                 *place = byte;
@@ -272,20 +268,53 @@ impl Memory for Entering<'_> {
     }
 }
 
+/// What is read of one thread of a victim of which some words are others.
+fn patched(victim: &Victim, tstate: u64, words: Vec<(u64, u64)>) -> PythonThread {
+    let memory = victim.memory();
+    let memory = Patched { memory: &memory, words };
+    let read = read_python(&memory, &victim.target, &Limits::default());
+    let threads = read.expect("readable").stream.threads;
+    threads.into_iter().find(|thread| thread.tstate == tstate).expect("the thread is there")
+}
+
 #[test]
-fn an_activation_of_3_12_that_names_no_frame_yet_hides_nothing() {
+fn an_activation_of_3_12_that_is_being_entered_hides_nothing() {
     for (interpreter, victim) in victims().iter().filter(|(known, _)| known.minor() == 12) {
         let whole = victim.read().stream;
-        let memory = victim.memory();
         for thread in whole.threads.iter().filter(|thread| !thread.frames.is_empty()) {
             let link = thread.tstate + 56;
             let mut before = [0; 8];
-            memory.read(link, &mut before).expect("the thread state is there");
-            let entering = Entering { memory: &memory, link, before: u64::from_le_bytes(before) };
-            let read = read_python(&entering, &victim.target, &Limits::default());
-            let stream = read.expect("readable").stream;
-            assert_eq!(stream.threads, whole.threads, "{interpreter:?}");
+            victim.memory().read(link, &mut before).expect("the thread state is there");
+            let before = u64::from_le_bytes(before);
+            // None yet, or what an earlier call left.
+            for frame in [0, 8, 0xdead_0001] {
+                let cframe = [(NEW_CFRAME, frame), (NEW_CFRAME + 8, before)];
+                let words = [(link, NEW_CFRAME)].into_iter().chain(cframe).collect();
+                let found = patched(victim, thread.tstate, words);
+                assert_eq!(found.frames, thread.frames, "{interpreter:?} {frame:#x}");
+                // Only a null pointer tells that nothing is missing.
+                assert_eq!(found.is_broken, frame != 0, "{interpreter:?} {frame:#x}");
+            }
         }
+    }
+}
+
+#[test]
+fn a_frame_of_3_12_that_is_not_linked_yet_hides_no_older_activation() {
+    let mut checked = 0;
+    for (interpreter, victim) in victims().iter().filter(|(known, _)| known.minor() == 12) {
+        let whole = victim.read().stream;
+        for thread in &whole.threads {
+            let Some(newest) = thread.frames.first() else { continue };
+            let older = thread.frames.iter().skip_while(|frame| frame.anchor == newest.anchor);
+            let older: Vec<_> = older.cloned().collect();
+            let found = patched(victim, thread.tstate, vec![(newest.frame + 8, 0)]);
+            assert_eq!(found.frames[0].code, newest.code);
+            assert_eq!(found.frames[0].anchor, None, "nothing tells which activation runs it");
+            assert_eq!(found.frames[1..], older, "{interpreter:?}");
+            checked += usize::from(!older.is_empty());
+        }
+        assert!(checked > 0, "a thread with two activations");
     }
 }
 

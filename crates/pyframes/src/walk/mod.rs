@@ -87,10 +87,15 @@ impl Walk<'_, '_> {
             }
             Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
                 let (newest, before) = self.linked_frames(thread.get(cframe)?, current_frame)?;
-                if !self.shim_frames(newest)? && before != 0 {
-                    self.shim_frames(before)?;
+                match self.shim_frames(newest) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => {}
+                    Err(limit @ Fault::Limit(_)) => return Err(limit),
+                    // What stands there may be left from an earlier call.
+                    Err(fault) if before != 0 => self.end(&fault),
+                    Err(fault) => return Err(fault),
                 }
-                Ok(())
+                self.shim_frames(before).map(|_| ())
             }
             Chain::ShimFrames { current_frame } => {
                 self.shim_frames(thread.get(current_frame)?).map(|_| ())

@@ -19,7 +19,7 @@ impl Walk<'_, '_> {
     pub(super) fn shim_frames(&mut self, newest: u64) -> Result<bool, Fault> {
         let mut is_whole = true;
         let mut address = newest;
-        let mut group_start = 0_usize;
+        let mut group_start = self.walked.frames.len();
         // Whether the frame visited last was added: only then can it be the entry frame.
         let mut is_last_added = false;
         while address != 0 {
