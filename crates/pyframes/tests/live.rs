@@ -299,23 +299,27 @@ fn an_activation_of_3_12_that_is_being_entered_hides_nothing() {
     }
 }
 
+/// A resumed generator is named before it is linked to its caller, which nobody finds then.
 #[test]
-fn a_frame_of_3_12_that_is_not_linked_yet_hides_no_older_activation() {
+fn a_frame_that_is_not_linked_yet_is_told_and_hides_no_older_activation_of_3_12() {
     let mut checked = 0;
-    for (interpreter, victim) in victims().iter().filter(|(known, _)| known.minor() == 12) {
+    for (interpreter, victim) in victims().iter().filter(|(known, _)| known.minor() >= 12) {
         let whole = victim.read().stream;
         for thread in &whole.threads {
             let Some(newest) = thread.frames.first() else { continue };
             let older = thread.frames.iter().skip_while(|frame| frame.anchor == newest.anchor);
-            let older: Vec<_> = older.cloned().collect();
+            let is_found = interpreter.minor() == 12;
+            let older: Vec<_> = older.filter(|_| is_found).cloned().collect();
             let found = patched(victim, thread.tstate, vec![(newest.frame + 8, 0)]);
+            assert!(found.is_broken, "{interpreter:?}");
             assert_eq!(found.frames[0].code, newest.code);
             assert_eq!(found.frames[0].anchor, None, "nothing tells which activation runs it");
             assert_eq!(found.frames[1..], older, "{interpreter:?}");
             checked += usize::from(!older.is_empty());
         }
-        assert!(checked > 0, "a thread with two activations");
     }
+    let is_there = victims().iter().any(|(known, _)| known.minor() == 12);
+    assert!(checked > 0 || !is_there, "a thread with two activations");
 }
 
 #[test]

@@ -88,18 +88,17 @@ impl Walk<'_, '_> {
             Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
                 let (newest, before) = self.linked_frames(thread.get(cframe)?, current_frame)?;
                 match self.shim_frames(newest) {
-                    Ok(true) => return Ok(()),
-                    Ok(false) => {}
-                    Err(limit @ Fault::Limit(_)) => return Err(limit),
-                    // What stands there may be left from an earlier call.
-                    Err(fault) if before != 0 => self.end(&fault),
-                    Err(fault) => return Err(fault),
+                    // What stands there may be left from an earlier call, or not be linked yet.
+                    Err(fault @ Fault::Implausible { .. } | fault @ Fault::Memory(_))
+                        if before != 0 =>
+                    {
+                        self.end(&fault);
+                        self.shim_frames(before)
+                    }
+                    walked => walked,
                 }
-                self.shim_frames(before).map(|_| ())
             }
-            Chain::ShimFrames { current_frame } => {
-                self.shim_frames(thread.get(current_frame)?).map(|_| ())
-            }
+            Chain::ShimFrames { current_frame } => self.shim_frames(thread.get(current_frame)?),
         }
     }
 

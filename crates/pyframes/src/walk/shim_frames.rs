@@ -14,17 +14,17 @@ use crate::source::Fault;
 const LOOK_AHEAD: usize = 16;
 
 impl Walk<'_, '_> {
-    /// Tells whether the chain ends as chains do, in a shim: while a frame is being entered, its
-    /// link to the older ones may not be there yet.
-    pub(super) fn shim_frames(&mut self, newest: u64) -> Result<bool, Fault> {
-        let mut is_whole = true;
+    /// Walks a chain, which ends in a shim: a frame that is being entered or left may have no link
+    /// to the older ones of its activation.
+    pub(super) fn shim_frames(&mut self, newest: u64) -> Result<(), Fault> {
+        let mut last = None;
         let mut address = newest;
         let mut group_start = self.walked.frames.len();
         // Whether the frame visited last was added: only then can it be the entry frame.
         let mut is_last_added = false;
         while address != 0 {
             let raw = self.visit(address)?;
-            is_whole = raw.owner == FrameOwner::CStack;
+            last = (raw.owner != FrameOwner::CStack).then_some(address);
             if raw.owner == FrameOwner::CStack {
                 self.close_group(group_start, raw.address, is_last_added);
                 group_start = self.walked.frames.len();
@@ -41,7 +41,15 @@ impl Walk<'_, '_> {
             }
             address = raw.previous;
         }
-        Ok(is_whole)
+        match last {
+            Some(address) => Err(Fault::Implausible {
+                what: "previous of the oldest frame",
+                address,
+                found: 0,
+                expected: "the shim of its activation",
+            }),
+            None => Ok(()),
+        }
     }
 
     fn close_group(&mut self, start: usize, anchor: u64, has_entry: bool) {
