@@ -35,6 +35,7 @@ __all__ = ["THREADS", "judge_moving", "run_moving"]
 THREADS = 6
 _CALL_FRAMES = 6
 """At most so many native frames lie between the noting function and the script's last one."""
+_LOOP_LINES = 5
 _DEPTH = (1, 8)
 
 
@@ -87,16 +88,18 @@ def judge_moving(truth: Truth, document: dict[str, Any], *, has_names: bool) -> 
     newer = len(python) - len(truth.python)
     known = dataclasses.replace(truth, gaps=((), *truth.gaps[1:]), addresses=())
     if newer < 0:
+        thread["frames"] = _without_newest_own(truth, thread["frames"])
         return judge(known, document, has_names=has_names)
     bottom = python[newer]
     names = "".join(
         re.sub(r"_\d+$", "", frame["python"]["name"] or "?") + " " for frame in python[:newer]
     )
+    is_cut = thread["python"]["is_cut"]
     differences = []
     if not re.fullmatch(stop.tail + "|.*note ", names):
         text = f"newer than the last function are {names}, which {stop.tail!r} does not match"
-        differences.append(Difference(text=text, is_marked=_is_partial(python[:newer])))
-    differences += _bottom_differences(truth.python[0], bottom["python"])
+        differences.append(Difference(text=text, is_marked=is_cut or _is_partial(python[:newer])))
+    differences += _bottom_differences(truth.python[0], bottom["python"], is_cut=is_cut)
     differences += _suffix_differences(truth, thread)
     at = next(i for i, frame in enumerate(thread["frames"]) if frame is bottom)
     thread["frames"] = thread["frames"][at:]
@@ -105,18 +108,37 @@ def judge_moving(truth: Truth, document: dict[str, Any], *, has_names: bool) -> 
     return Judgement(truth=truth, differences=(*differences, *rest.differences))
 
 
+def _without_newest_own(truth: Truth, frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The frames from the last function on, where no Python frame tells where it begins.
+
+    The native functions that it calls have its number in their names.
+    """
+    name = re.compile(rf"oracle_\w+_{len(truth.script.steps):02}(_round)?")
+    own = [i for i, frame in enumerate(frames) if name.fullmatch(frame.get("function") or "")]
+    return frames[own[-1] + 1 :] if own else frames
+
+
 def _is_partial(frames: list[dict[str, Any]]) -> bool:
     return any(frame["python"]["is_partial"] for frame in frames)
 
 
-def _bottom_differences(true: PythonFrame, seen: dict[str, Any]) -> Iterator[Difference]:
+def _bottom_differences(
+    true: PythonFrame, seen: dict[str, Any], *, is_cut: bool
+) -> Iterator[Difference]:
     """The last function is known, its place in its loop is not."""
     if (true.name, true.file) != (seen["name"], seen["file"]):
         text = f"expected {true.name} in {true.file}, got {seen}"
-        yield Difference(text=text, is_marked=seen["is_partial"])
-    elif not (true.line or 0) <= (seen["line"] or 0) <= (true.line or 0) + 5:
+        yield Difference(text=text, is_marked=seen["is_partial"] or is_cut)
+    elif not _is_in_loop(true, seen["line"]):
         text = f"line {seen['line']} of {true.name} is not in its loop, which begins at {true.line}"
         yield Difference(text=text, is_marked=seen["is_partial"])
+
+
+def _is_in_loop(true: PythonFrame, line: int | None) -> bool:
+    if line is None:
+        return true.has_lineless
+    assert true.line is not None
+    return true.line <= line <= true.line + _LOOP_LINES
 
 
 def _suffix_differences(truth: Truth, thread: dict[str, Any]) -> Iterator[Difference]:

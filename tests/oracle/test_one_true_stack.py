@@ -39,17 +39,10 @@ def test_every_thread_is_right_or_marked(cell: Cell, page: Page) -> None:
 
 
 MOVED = [one for one in interpreters() if one.numbers >= (3, 10)]
-ENTERING = pytest.mark.xfail(
-    reason="a generator that 3.12 resumes is not linked to its caller for a moment", strict=False
-)
 
 
 @pytest.mark.parametrize("interpreter", MOVED, ids=lambda one: one.name)
-def test_a_thread_is_right_wherever_it_happens_to_be(
-    interpreter: Interpreter, page: Page, request: pytest.FixtureRequest
-) -> None:
-    if interpreter.numbers == (3, 12):
-        request.applymarker(ENTERING)
+def test_a_thread_is_right_wherever_it_happens_to_be(interpreter: Interpreter, page: Page) -> None:
     judgements = list(run_moving(interpreter, seed=SEED, looks=LOOKS, threads=THREADS))
     page.add(MOVING, interpreter, judgements)
     assert_verdicts(judgements, {Verdict.RIGHT, Verdict.MARKED})

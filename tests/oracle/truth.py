@@ -37,6 +37,8 @@ class PythonFrame:
     end_line: int | None
     column: int | None
     end_column: int | None
+    has_lineless: bool
+    """Whether its function has instructions that are in no line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,7 @@ def _python_frame(noted: dict[str, Any]) -> PythonFrame:
     return PythonFrame(
         name=noted["name"], qualname=noted["qualname"], file=noted["file"], line=line,
         end_line=end_line, column=column, end_column=end_column,
+        has_lineless=noted["has_lineless"],
     )  # fmt: skip
 
 

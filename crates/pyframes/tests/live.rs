@@ -277,15 +277,22 @@ fn patched(victim: &Victim, tstate: u64, words: Vec<(u64, u64)>) -> PythonThread
     threads.into_iter().find(|thread| thread.tstate == tstate).expect("the thread is there")
 }
 
+/// Where a thread state of 3.12 links the newest `_PyCFrame`.
+const CFRAME: u64 = 56;
+
+fn cframe_of(victim: &Victim, tstate: u64) -> u64 {
+    let mut word = [0; 8];
+    victim.memory().read(tstate + CFRAME, &mut word).expect("the thread state is there");
+    u64::from_le_bytes(word)
+}
+
 #[test]
 fn an_activation_of_3_12_that_is_being_entered_hides_nothing() {
     for (interpreter, victim) in victims().iter().filter(|(known, _)| known.minor() == 12) {
         let whole = victim.read().stream;
         for thread in whole.threads.iter().filter(|thread| !thread.frames.is_empty()) {
-            let link = thread.tstate + 56;
-            let mut before = [0; 8];
-            victim.memory().read(link, &mut before).expect("the thread state is there");
-            let before = u64::from_le_bytes(before);
+            let link = thread.tstate + CFRAME;
+            let before = cframe_of(victim, thread.tstate);
             // None yet, or what an earlier call left.
             for frame in [0, 8, 0xdead_0001] {
                 let cframe = [(NEW_CFRAME, frame), (NEW_CFRAME + 8, before)];
@@ -300,6 +307,7 @@ fn an_activation_of_3_12_that_is_being_entered_hides_nothing() {
 }
 
 /// A resumed generator is named before it is linked to its caller, which nobody finds then.
+/// The `_PyCFrame` that names it is a variable of the activation that runs it, as a shim is.
 #[test]
 fn a_frame_that_is_not_linked_yet_is_told_and_hides_no_older_activation_of_3_12() {
     let mut checked = 0;
@@ -313,7 +321,9 @@ fn a_frame_that_is_not_linked_yet_is_told_and_hides_no_older_activation_of_3_12(
             let found = patched(victim, thread.tstate, vec![(newest.frame + 8, 0)]);
             assert!(found.is_broken, "{interpreter:?}");
             assert_eq!(found.frames[0].code, newest.code);
-            assert_eq!(found.frames[0].anchor, None, "nothing tells which activation runs it");
+            let anchor = (!older.is_empty()).then(|| cframe_of(victim, thread.tstate));
+            assert_eq!(found.frames[0].anchor, anchor, "what names it is in its activation");
+            assert!(anchor.is_none_or(|anchor| Some(anchor) < older[0].anchor), "{interpreter:?}");
             assert_eq!(found.frames[1..], older, "{interpreter:?}");
             checked += usize::from(!older.is_empty());
         }

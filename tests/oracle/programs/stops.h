@@ -39,9 +39,13 @@ STEP static int tell(PyObject *note, void **pcs, int count)
         Py_RETURN_NONE; \
     }
 
+/* How many threads have told where they stand and need the GIL no more. */
+int oracle_stopped;
+
 /* The same without the GIL. */
 #define STOP(NAME, ...) \
-    STOP_HOLDING(NAME, Py_BEGIN_ALLOW_THREADS; __VA_ARGS__; Py_END_ALLOW_THREADS)
+    STOP_HOLDING(NAME, Py_BEGIN_ALLOW_THREADS; __atomic_add_fetch(&oracle_stopped, 1, 5); \
+                 __VA_ARGS__; Py_END_ALLOW_THREADS)
 
 #define ROW(NAME) {#NAME, (PyCFunction)oracle_##NAME, METH_O, NULL},
 #define FAST_ROW(NAME) {#NAME, (PyCFunction)(void (*)(void))oracle_##NAME, METH_FASTCALL, NULL},

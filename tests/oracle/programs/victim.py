@@ -48,6 +48,11 @@ def place_of(frame):
     return [frame.f_lineno, None, None, None]
 
 
+def lines_of(code):
+    """The lines of a code object's instructions; cleaning up after `except` has none."""
+    return [line for _, _, line in code.co_lines()] if hasattr(code, "co_lines") else []
+
+
 def frames_from(frame):
     """The frame and its callers, newest first."""
     found = []
@@ -60,6 +65,7 @@ def frames_from(frame):
                 "file": code.co_filename,
                 "place": place_of(frame),
                 "line_of_frame": frame.f_lineno,
+                "has_lineless": any(line is None for line in lines_of(code)),
             }
         )
         frame = frame.f_back
@@ -110,10 +116,13 @@ class Runner:
         new.write_text(json.dumps(truth), "utf-8")
         new.rename(self.truth.with_suffix(kind + ".json"))
 
-    def wait(self):
-        """Wait until the truth is written, or cannot be."""
+    def start(self, stopped):
+        """Run it in a thread until that stops, which `stopped` of each library counts, or fails."""
         end = time.monotonic() + DEADLINE_S
-        while not self.failure and not self.truth.with_suffix(".json").exists():
+        # Behind its note it may want the GIL once more, which the main thread may keep for ever.
+        before = sum(count.value for count in stopped)
+        START[self.script["thread"]](self.enter, self.spaces)
+        while not self.failure and sum(count.value for count in stopped) == before:
             if time.monotonic() > end:
                 self.failure = "the script did not stop"
             time.sleep(0.0005)
@@ -136,6 +145,14 @@ def load_native(path):
     spec.loader.exec_module(module)
     sys.modules[name] = module
     return module
+
+
+def counter_of(path):
+    """How many threads have stopped in the library in the file `path`."""
+    try:
+        return ctypes.c_int.in_dll(ctypes.CDLL(path), "oracle_stopped")
+    except ValueError:
+        return ctypes.c_int()
 
 
 def spaces_of(plan):
@@ -167,12 +184,12 @@ def main():
     runners = [Runner(folder, script, spaces) for script in plan["scripts"]]
     for runner in runners:
         runner.load()
+    stopped = [counter_of(path) for path in plan["extensions"].values()]
     gc.disable()
     sys.setrecursionlimit(100_000)
     threading.stack_size(STACK_BYTES)
     for runner in runners[:-1]:
-        START[runner.script["thread"]](runner.enter, spaces)
-        runner.wait()
+        runner.start(stopped)
         if runner.failure:
             give_up(runner)
     runners[-1].enter()

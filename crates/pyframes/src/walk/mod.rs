@@ -86,13 +86,15 @@ impl Walk<'_, '_> {
                 Ok(())
             }
             Chain::ShimFramesBehindCFrame { cframe, current_frame } => {
-                let (newest, before) = self.linked_frames(thread.get(cframe)?, current_frame)?;
+                let cframe = thread.get(cframe)?;
+                let (newest, before) = self.linked_frames(cframe, current_frame)?;
                 match self.shim_frames(newest) {
                     // What stands there may be left from an earlier call, or not be linked yet.
                     Err(fault @ Fault::Implausible { .. } | fault @ Fault::Memory(_))
                         if before != 0 =>
                     {
                         self.end(&fault);
+                        self.anchor_last_frames(cframe);
                         self.shim_frames(before)
                     }
                     walked => walked,
@@ -192,6 +194,14 @@ impl Walk<'_, '_> {
         let after = self.walked.frames.len();
         let message = format!("the walk ended after {after} frames: {fault}");
         self.reader.soft_errors.push(code, self.place.clone(), message);
+    }
+
+    /// Anchors the frames that were walked last and have no anchor yet.
+    fn anchor_last_frames(&mut self, anchor: u64) {
+        let frames = self.walked.frames.iter_mut().rev();
+        for frame in frames.take_while(|frame| frame.anchor.is_none()) {
+            frame.anchor = Some(anchor);
+        }
     }
 
     fn note_anchor_unknown(&mut self, message: String) {
