@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import compileall
-import json
 import resource
 import shutil
 import statistics
@@ -13,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.measure import PROGRAMS, REPOSITORY, Row, environment, home, run
+from benches.measure import REPOSITORY, Row, dump_of_five_threads, environment, home, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,26 +75,11 @@ def _dumps(folder: Path) -> list[Path]:
     """A thousand files, of some processes each."""
     target = folder / "dumps"
     target.mkdir()
-    kinds = [_dump(folder) for _ in range(KINDS)]
+    kinds = [dump_of_five_threads(folder) for _ in range(KINDS)]
     return [
         Path(shutil.copyfile(kinds[number % KINDS], target / f"{number:04}.dmp"))
         for number in range(DUMPS)
     ]
-
-
-def _dump(folder: Path) -> Path:
-    program = [sys.executable, str(PROGRAMS / "five_threads.py")]
-    process = subprocess.Popen(
-        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder)
-    )
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        command = [sys.executable, "-m", "lastwords", "dump", "--json", str(process.pid)]
-        return folder / json.loads(run(command, folder).stdout)["dumps"][0]["file"]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def _seconds(command: Sequence[str | Path], folder: Path) -> float:

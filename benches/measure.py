@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -121,6 +122,22 @@ def run(
     if done.returncode != 0 and not may_fail:
         sys.exit(f"error: {' '.join(done.args)} ended with {done.returncode}\n{done.stderr}")
     return done
+
+
+def dump_of_five_threads(folder: Path) -> Path:
+    """A dump of a small program, made in its home `folder`."""
+    program = [sys.executable, str(PROGRAMS / "five_threads.py")]
+    process = subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder)
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        command = [sys.executable, "-m", "lastwords", "dump", "--json", str(process.pid)]
+        return folder / json.loads(run(command, folder).stdout)["dumps"][0]["file"]
+    finally:
+        process.kill()
+        process.communicate()
 
 
 _PEAK = """

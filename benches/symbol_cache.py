@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benches.measure import PROGRAMS, Row, environment, home, run
+from benches.measure import PROGRAMS, Row, dump_of_five_threads, home, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ def symbol_cache() -> list[Row]:
     The three ways take turns, so that a busy moment of the machine hits all of them.
     """
     with home() as folder:
-        dump = _dump(folder)
+        dump = dump_of_five_threads(folder)
         cache = folder / "symbols"
         times: dict[str, list[float]] = {"none": [], "empty": [], "full": []}
         for _ in range(COUNT):
@@ -46,21 +45,6 @@ def symbol_cache() -> list[Row]:
             value=statistics.median(times["empty"]), command=command, ratio_limit=1.15, **peer),
         Row(promise="what is kept of it", value=kept_kib, unit="KiB", command=command),
     ]  # fmt: skip
-
-
-def _dump(folder: Path) -> Path:
-    program = [sys.executable, str(PROGRAMS / "five_threads.py")]
-    process = subprocess.Popen(
-        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder)
-    )
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        command = [sys.executable, "-m", "lastwords", "dump", "--json", str(process.pid)]
-        return folder / json.loads(run(command, folder).stdout)["dumps"][0]["file"]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def _analyse_ms(dump: Path, cache: Path | None, folder: Path) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import signal
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from foreign import (
     read_with_breakpad,
     read_with_lldb,
 )
+from minidump_streams import open_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -310,3 +313,31 @@ def test_a_fault_that_faulthandler_raised_again_is_the_one_reported(
     die(name, "main", home, faults_library, "faulthandler-after")
     report = home.report()
     assert_signal(report, analyze(report.dump), FAULTS[name])
+
+
+def test_instruction_is_read_from_the_module_file_when_the_dump_lacks_it(
+    case: Callable[[str, str], Case], tmp_path: Path
+) -> None:
+    died = case("fault_write_wild", "main")
+    whole = died.analysis["crash_info"]
+    ip = int(died.analysis["crashing_thread"]["frames"][0]["offset"], 16)
+    cut = tmp_path / "cut.dmp"
+    cut.write_bytes(without_memory_at(died.report.dump, ip))
+    told = analyze(cut)["crash_info"]
+    assert told["instruction"] == whole["instruction"] is not None
+    assert told["memory_accesses"] == whole["memory_accesses"]
+    assert "read from the module's file" in json.dumps(told["findings"])
+    assert "read from the module's file" not in json.dumps(whole["findings"])
+    assert analyze(cut, "--no-local-modules")["crash_info"]["instruction"] is None
+
+
+def without_memory_at(dump: Path, address: int) -> bytes:
+    """The dump with the piece of memory around `address` at another address."""
+    data = bytearray(dump.read_bytes())
+    for start, size, _ in open_dump(dump).memory():
+        if start <= address < start + size:
+            entry = struct.pack("<QI", start, size)
+            assert data.count(entry) == 1
+            at = data.index(entry)
+            data[at : at + 8] = struct.pack("<Q", 1 << 40)
+    return bytes(data)

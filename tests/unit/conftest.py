@@ -1,4 +1,5 @@
-"""What tests of several rooms need: a home of their own, and a server that answers as told."""
+"""What tests of several rooms need: a home of their own, the corpus, and a server that answers
+as told."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from corpus_folder import corpus_source, unpacked
 
 from lastwords.store import open_store
 
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lastwords.store import Store
+
+
+@pytest.fixture(scope="session")
+def corpus(request: pytest.FixtureRequest) -> Path:
+    """The unpacked corpus; its tests are skipped where there is none."""
+    source = corpus_source()
+    if not source.exists():
+        pytest.skip(f"no corpus at {source}; set LASTWORDS_CORPUS")
+    return unpacked(source, request.config.cache.mkdir("corpus"))
 
 
 @pytest.fixture

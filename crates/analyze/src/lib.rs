@@ -24,6 +24,7 @@ mod interpreter;
 mod kernel;
 mod large;
 mod large_choice;
+mod machine;
 mod merge;
 mod modules;
 mod options;
@@ -48,11 +49,12 @@ mod walk;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use lastwords_debuginfo::DebugInfo;
 use lastwords_format::streams::python::PythonStream;
 use lastwords_pyframes::PythonDetails;
-use lastwords_symbols::Sources;
+use lastwords_symbols::{ModuleId, Sources};
 use lastwords_unwind::Provider;
-use minidump::Minidump;
+use minidump::{Minidump, MinidumpModuleList, Module};
 use minidump_processor::ProcessState;
 use serde_json::{Map, Value, json};
 
@@ -183,9 +185,24 @@ fn analyze_with(
     let mut summary = stream.as_ref().map_or(Value::Null, |s| python::summary(s, &python, crashed));
     details.complete_summary(&mut summary, &python);
     document::add_own_keys(&mut document, &dump, summary);
-    crash::complete(&mut document, &dump, &threads, &state.modules, &mut soft_errors);
+    let code = |address, size| code_of_file(&state.modules, provider, address, size);
+    crash::complete(&mut document, &dump, &threads, &state.modules, &code, &mut soft_errors);
     document::add_soft_errors(&mut document, soft_errors);
     Ok(document)
+}
+
+/// Up to `size` bytes of code, from the file of the module that holds them.
+fn code_of_file(
+    modules: &MinidumpModuleList,
+    provider: &Provider,
+    address: u64,
+    size: usize,
+) -> Option<Vec<u8>> {
+    let module = modules.module_at_address(address)?;
+    let rva = address.checked_sub(module.base_address())?;
+    let symbols = provider.symbols().module(&ModuleId::from(module));
+    let paths: Vec<_> = symbols.images().map(|image| image.path().to_owned()).collect();
+    DebugInfo::open(&paths).constant_bytes(rva, size)
 }
 
 /// What only dumps of lastwords hold, beside Python.

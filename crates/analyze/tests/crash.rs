@@ -111,6 +111,26 @@ fn x86_and_arm64_have_the_same_keys_as_x86_64() {
     check(&arm, "null_pointer", "high", &["x0 is 0", "offset 0x10"]);
 }
 
+/// The lowest bits of `CPSR` choose the instruction set.
+#[test]
+fn thumb_and_arm_code_is_read() {
+    const THUMB: u64 = 0x20;
+    let arm = |code: &[u8], cpsr| {
+        let scene = CrashScene::new(Processor::Arm, System::Linux).code(CODE, code);
+        scene.register("cpsr", cpsr).register("r1", 0).register("r2", 2).exception(SIGSEGV, 1, 4)
+    };
+    let thumb = crash(&arm(&[0x48, 0x68], THUMB)); // ldr r0, [r1, #4]
+    check(&thumb, "null_pointer", "high", &["ldr r0, [r1, #4]", "r1 is 0"]);
+    let wide = crash(&arm(&[0x51, 0xf8, 0x22, 0x00], THUMB).exception(SIGSEGV, 1, 8));
+    check(&wide, "null_pointer", "high", &["ldr.w r0, [r1, r2, lsl #2]"]);
+    let plain = crash(&arm(&0xe591_0004_u32.to_le_bytes(), 0)); // ldr r0, [r1, #4]
+    check(&plain, "null_pointer", "high", &["ldr r0, [r1, #4]"]);
+    assert_eq!(plain["access"], "read");
+    let call = arm(&[], THUMB).code(0, &[]).register("pc", 0).register("lr", CODE | 1);
+    let call = crash(&call.module(0x40_0000, 0x1_0000).exception(SIGSEGV, 1, 0));
+    check(&call, "null_call", "high", &["the call returns to 0x401000 (app+0x1000)"]);
+}
+
 #[test]
 fn a_small_number_is_no_null_pointer() {
     let crash = crash(&linux(READ, SIGSEGV, 1, 0x45).register("rdi", 0x45));

@@ -31,7 +31,7 @@ pub struct Place {
     pub index: Option<String>,
     /// How the index is widened.
     pub extend: Extend,
-    /// 1, 2, 4, 8 or 16.
+    /// 1, 2, 4, 8 or 16; minus that where the index is subtracted.
     pub scale: u64,
     /// Added with wrap-around.
     pub displacement: u64,

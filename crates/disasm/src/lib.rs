@@ -1,7 +1,7 @@
 //! Machine code to text, as a debugger's user reads it.
 //!
 //! Owns: decoding one instruction after the other, MASM-like text for x86 and x86-64 (iced-x86),
-//! the architecture's own text for ARM64 (yaxpeax-arm), and where an instruction jumps or what
+//! the architecture's own text for ARM64 (yaxpeax-arm), ARM, Thumb and MIPS (Capstone), and where an instruction jumps or what
 //! memory it names; and what one instruction does ([`effects`]). Does not own: names of addresses,
 //! values of registers.
 //!
@@ -9,9 +9,13 @@
 //! value is [`Instruction::target`].
 #![forbid(unsafe_code)]
 
+mod arm32;
+mod arm32_effects;
 mod arm64;
 mod arm64_effects;
 mod effects;
+mod engine;
+mod mips;
 mod x86;
 mod x86_effects;
 
@@ -32,8 +36,17 @@ pub enum Machine {
     X86,
     /// x86-64.
     X86_64,
+    /// 32-bit ARM.
+    Arm,
+    /// Thumb: 32-bit ARM in instructions of two and four bytes.
+    Thumb,
     /// ARM64.
     Arm64,
+    /// MIPS of 32 bits.
+    Mips {
+        /// Whether the first byte of a word is its most significant one.
+        is_big_endian: bool,
+    },
 }
 
 /// Memory that an instruction reads or writes: `base + index * scale + displacement`.
@@ -76,7 +89,7 @@ pub struct Instruction {
 
 /// Decodes at most `max` instructions of `code`, which starts at `address`.
 ///
-/// Bytes that are no instruction become `???` of one byte (x86) or four (ARM64). An instruction
+/// Bytes that are no instruction become `???` of one byte (x86), two (a short one of Thumb) or four (ARM, MIPS). An instruction
 /// that the end of `code` cuts off is left out.
 #[must_use]
 pub fn disassemble(machine: Machine, address: u64, code: &[u8], max: usize) -> Vec<Instruction> {
@@ -84,6 +97,8 @@ pub fn disassemble(machine: Machine, address: u64, code: &[u8], max: usize) -> V
     match machine {
         Machine::X86 => x86::disassemble(32, address, code, max),
         Machine::X86_64 => x86::disassemble(64, address, code, max),
+        Machine::Arm | Machine::Thumb => arm32::disassemble(machine, address, code, max),
+        Machine::Mips { .. } => mips::disassemble(machine, address, code, max),
         Machine::Arm64 => arm64::disassemble(address, code, max),
     }
 }
@@ -94,6 +109,8 @@ pub fn effects(machine: Machine, address: u64, code: &[u8]) -> Option<Effects> {
     match machine {
         Machine::X86 => x86_effects::effects(32, address, code),
         Machine::X86_64 => x86_effects::effects(64, address, code),
+        Machine::Arm | Machine::Thumb => arm32_effects::effects(machine, address, code),
+        Machine::Mips { .. } => mips::effects(machine, address, code),
         Machine::Arm64 => arm64_effects::effects(address, code),
     }
 }

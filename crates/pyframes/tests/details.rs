@@ -13,14 +13,14 @@
 mod packages;
 mod support;
 
-use std::cell::Cell;
 use std::sync::OnceLock;
 
 use lastwords_pyframes::{
-    DetailsOptions, FrameLocals, Limits, LocalsLimits, Memory, MemoryError, Outcome, PythonDetails,
+    DetailsOptions, FrameLocals, Limits, LocalsLimits, Memory, Outcome, PythonDetails,
     RecordingMemory, ThreadDetails, read_python_with_details,
 };
 use serde_json::{Value, json};
+use support::counting::Counting;
 use support::details::start_everywhere;
 use support::{Interpreter, Victim};
 
@@ -300,27 +300,12 @@ fn details_survive_json() {
     });
 }
 
-/// Counts the reads that pass through it.
-struct Counting<'a> {
-    inner: &'a dyn Memory,
-    reads: Cell<usize>,
-    bytes: Cell<usize>,
-}
-
-impl Memory for Counting<'_> {
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
-        self.reads.set(self.reads.get() + 1);
-        self.bytes.set(self.bytes.get() + buffer.len());
-        self.inner.read(address, buffer)
-    }
-}
-
 #[test]
 fn details_cost_a_few_reads_for_each_thing() {
     for (interpreter, victim) in victims() {
         let memory = victim.memory();
         for options in [DetailsOptions::default(), with_locals()] {
-            let counting = Counting { inner: &memory, reads: Cell::new(0), bytes: Cell::new(0) };
+            let counting = Counting::new(&memory);
             let started = support::thread_time();
             let limits = Limits::default();
             let outcome = read_python_with_details(&counting, &victim.target, &limits, &options)

@@ -13,29 +13,13 @@
 mod programs;
 mod support;
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use lastwords_pyframes::find::{Found, ProcessFiles, Way, find_within};
-use lastwords_pyframes::{Memory, MemoryError};
 use programs::{BARE, Folder, Waiting, compiled, disguised, shared, unhurried};
-
-/// Counts what passes through it.
-struct Counting<'a> {
-    inner: &'a dyn Memory,
-    reads: Cell<usize>,
-    bytes: Cell<usize>,
-}
-
-impl Memory for Counting<'_> {
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
-        self.reads.set(self.reads.get() + 1);
-        self.bytes.set(self.bytes.get() + buffer.len());
-        self.inner.read(address, buffer)
-    }
-}
+use support::counting::Counting;
 
 struct Cost {
     found: Vec<Found>,
@@ -46,7 +30,7 @@ struct Cost {
 
 fn measure(what: &str, process: &Waiting) -> Cost {
     let memory = process.memory();
-    let counting = Counting { inner: &memory, reads: Cell::new(0), bytes: Cell::new(0) };
+    let counting = Counting::new(&memory);
     let files = ProcessFiles::new(process.pid(), &process.mappings);
     let started = support::thread_time();
     let found = find_within(&counting, &process.mappings, &files, &unhurried());

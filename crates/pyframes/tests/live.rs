@@ -10,12 +10,12 @@
 
 mod support;
 
-use std::cell::Cell;
 use std::collections::HashSet;
 
 use lastwords_format::streams::python::{FrameOwner, PythonFrame, PythonStream, PythonThread};
 use lastwords_pyframes::{Limits, Memory, MemoryError, RecordingMemory, read_python};
 use serde_json::{Value, json};
+use support::counting::Counting;
 use support::{Interpreter, Victim, victims};
 
 /// Runs `check` on the stopped victim of every interpreter.
@@ -376,24 +376,11 @@ fn interpreters_have_gils_of_their_own_since_3_12() {
     });
 }
 
-/// Counts the reads that pass through it.
-struct Counting<'a> {
-    inner: &'a dyn Memory,
-    reads: Cell<usize>,
-}
-
-impl Memory for Counting<'_> {
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), MemoryError> {
-        self.reads.set(self.reads.get() + 1);
-        self.inner.read(address, buffer)
-    }
-}
-
 #[test]
 fn reads_are_one_per_structure() {
     for_each_victim(|interpreter, victim| {
         let memory = victim.memory();
-        let counting = Counting { inner: &memory, reads: Cell::new(0) };
+        let counting = Counting::new(&memory);
         let started = support::thread_time();
         let outcome = read_python(&counting, &victim.target, &Limits::default());
         let taken = support::thread_time() - started;

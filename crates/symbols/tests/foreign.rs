@@ -13,9 +13,9 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use lastwords_symbols::{ModuleStatus, ModuleSymbols, SymbolKind};
+use lastwords_synth::{llvm_tool, run_tool};
 use serde_json::Value;
 use support::frames::{Frame, is_equal, new_frame, our_frame};
 
@@ -57,26 +57,10 @@ extern "C" __attribute__((noinline)) int plain(int count) {
 extern "C" int entry() { return plain(7); }
 "#;
 
-/// A tool of LLVM, in a version that Debian has.
-fn tool(name: &str) -> Option<Command> {
-    let names = [format!("{name}-19"), name.to_owned()];
-    let found = names.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
-    if found.is_none() {
-        eprintln!("skipped: no {name} on this machine");
-    }
-    found.map(Command::new)
-}
-
-fn run(mut command: Command, folder: &Path, arguments: &[&str]) -> String {
-    let output = command.args(arguments).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn compile(folder: &Path, arguments: &[&str]) -> Option<()> {
     std::fs::write(folder.join("source.cpp"), SOURCE).unwrap();
     let flags = ["-O2", "-g", "-fno-exceptions", "-fno-rtti", "-c", "source.cpp"];
-    run(tool("clang++")?, folder, &[&flags[..], arguments].concat());
+    run_tool(llvm_tool("clang++")?, folder, &[&flags[..], arguments].concat());
     Some(())
 }
 
@@ -85,7 +69,7 @@ fn windows(folder: &Path, target: &str, debug: &str) -> Option<PathBuf> {
     compile(folder, &["-o", "a.obj", &format!("--target={target}-pc-windows-msvc"), debug])?;
     let entry = ["/nodefaultlib", "/entry:entry", "/debug", "/subsystem:console", "/safeseh:no"];
     let files = ["/out:a.exe", "/pdb:a.pdb", "a.obj"];
-    run(tool("lld-link")?, folder, &[&entry[..], &files].concat());
+    run_tool(llvm_tool("lld-link")?, folder, &[&entry[..], &files].concat());
     Some(folder.join("a.exe"))
 }
 
@@ -94,8 +78,8 @@ fn macos(folder: &Path, architecture: &str) -> Option<PathBuf> {
     compile(folder, &["-o", "a.o", &format!("--target={architecture}-apple-macos12")])?;
     let system = ["-platform_version", "macos", "12.0", "12.0", "-undefined", "dynamic_lookup"];
     let files = ["-arch", architecture, "-dylib", "-o", "a.dylib", "a.o"];
-    run(tool("ld64.lld")?, folder, &[&system[..], &files].concat());
-    run(tool("dsymutil")?, folder, &["a.dylib"]);
+    run_tool(llvm_tool("ld64.lld")?, folder, &[&system[..], &files].concat());
+    run_tool(llvm_tool("dsymutil")?, folder, &["a.dylib"]);
     Some(folder.join("a.dylib"))
 }
 
@@ -149,8 +133,11 @@ fn compare(image: &Path, kind: SymbolKind) {
 /// Addresses of all instructions but the padding between functions.
 fn instructions(image: &Path) -> Option<Vec<u64>> {
     let folder = image.parent().unwrap();
-    let listing =
-        run(tool("llvm-objdump")?, folder, &["-d", "--no-show-raw-insn", image.to_str().unwrap()]);
+    let listing = run_tool(
+        llvm_tool("llvm-objdump")?,
+        folder,
+        &["-d", "--no-show-raw-insn", image.to_str().unwrap()],
+    );
     let address = |line: &str| {
         let (address, code) = line.split_once(':')?;
         let padding = ["nop", "int3", "udf", "xchgw"];
@@ -166,7 +153,7 @@ fn instructions(image: &Path) -> Option<Vec<u64>> {
 }
 
 fn symbolizer(image: &Path, addresses: &[u64]) -> Option<Vec<Vec<Frame>>> {
-    let mut command = tool("llvm-symbolizer")?;
+    let mut command = llvm_tool("llvm-symbolizer")?;
     command.args(["--output-style=JSON", "--inlines", "-e"]).arg(image);
     command.args(addresses.iter().map(|address| format!("{address:#x}")));
     let text = String::from_utf8(command.output().unwrap().stdout).unwrap();

@@ -1,5 +1,5 @@
 //! Minidumps built byte by byte for tests, without the layouts under test; and the way to the
-//! corpus of real ones.
+//! corpus of real ones and to tools of others.
 //!
 //! Offsets are written out here from the specifications (`minidumpapiset.h`, `winnt.h`,
 //! Breakpad's `minidump_format.h`, the offset tables of `lastwords-format`), so that a mistake
@@ -28,6 +28,7 @@ mod settle;
 mod stack;
 mod streams;
 mod symbols;
+mod tools;
 
 pub use corpus::corpus;
 pub use dump::{Dump, Module, Thread};
@@ -37,3 +38,4 @@ pub use settle::settle;
 pub use stack::Stack;
 pub use streams::{Region, ThreadTimes, memory_info_list, thread_info_list, utf16};
 pub use symbols::{Function, symbol_file};
+pub use tools::{llvm_tool, run_tool};

@@ -8,6 +8,8 @@ pub enum Processor {
     X86,
     /// x86-64.
     X86_64,
+    /// 32-bit ARM; bit 5 of `cpsr` tells that it runs Thumb.
+    Arm,
     /// ARM64.
     Arm64,
 }
@@ -25,6 +27,18 @@ pub enum System {
 
 const HEADER_BYTES: usize = 32;
 const THREAD_ID: u32 = 7;
+
+/// `CONTEXT_ARM`.
+const ARM: &[(&str, usize)] = &[
+    ("r0", 4),
+    ("r1", 8),
+    ("r2", 12),
+    ("r3", 16),
+    ("sp", 56),
+    ("lr", 60),
+    ("pc", 64),
+    ("cpsr", 68),
+];
 
 /// Registers of x86-64 and their offsets in `CONTEXT`.
 const X86_64: &[(&str, usize)] = &[
@@ -121,7 +135,7 @@ impl CrashScene {
         let name = match self.processor {
             Processor::X86 => "eip",
             Processor::X86_64 => "rip",
-            Processor::Arm64 => "pc",
+            Processor::Arm | Processor::Arm64 => "pc",
         };
         let scene = self.register(name, address);
         if code.is_empty() { scene } else { scene.memory(address, code) }
@@ -188,6 +202,7 @@ impl CrashScene {
         let (size, flags, flags_at, table, width) = match self.processor {
             Processor::X86 => (716, 0x1_003f_u32, 0, X86, 4),
             Processor::X86_64 => (1232, 0x10_000f, 0x30, X86_64, 8),
+            Processor::Arm => (368, 0x4000_0007, 0, ARM, 4),
             Processor::Arm64 => (912, 0x40_0007, 0, ARM64, 8),
         };
         let mut bytes = vec![0_u8; size];
@@ -203,6 +218,7 @@ impl CrashScene {
         let processor: u16 = match self.processor {
             Processor::X86 => 0,
             Processor::X86_64 => 9,
+            Processor::Arm => 5,
             Processor::Arm64 => 12,
         };
         let platform: u32 = match self.system {

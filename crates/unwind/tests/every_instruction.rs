@@ -14,11 +14,11 @@ mod emulate;
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use debugid::DebugId;
 use emulate::{Function, RETURN_ADDRESS, STACK, State, arm64, functions, states, x86_64};
 use lastwords_symbols::{ModuleSymbols, Sources};
+use lastwords_synth::{llvm_tool, run_tool};
 use lastwords_unwind::Provider;
 use minidump::format::{CONTEXT_AMD64, CONTEXT_ARM64};
 use minidump::system_info::Os;
@@ -72,27 +72,12 @@ int _fltused = 1;
 const NAMES: [&str; 9] =
     ["leaf", "outside", "small", "saved", "large", "early", "floats", "dynamic", "entry"];
 
-fn tool(name: &str) -> Option<Command> {
-    let names = [format!("{name}-19"), name.to_owned()];
-    let found = names.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
-    if found.is_none() {
-        eprintln!("skipped: no {name} on this machine");
-    }
-    found.map(Command::new)
-}
-
-fn run(mut command: Command, folder: &Path, arguments: &[&str]) -> String {
-    let output = command.args(arguments).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn compile(folder: &Path, target: &str, flags: &[&str]) -> Option<()> {
     std::fs::write(folder.join("a.c"), SOURCE).unwrap();
     // A prologue that does not come first would be no prologue to the emulation.
     let fixed = ["-mllvm", "-enable-shrink-wrap=false", "-fno-builtin", "-c", "a.c", "-o", "a.o"];
     let target = format!("--target={target}");
-    run(tool("clang")?, folder, &[&["-O2", target.as_str()], flags, &fixed].concat());
+    run_tool(llvm_tool("clang")?, folder, &[&["-O2", target.as_str()], flags, &fixed].concat());
     Some(())
 }
 
@@ -100,7 +85,11 @@ fn windows(folder: &Path, architecture: &str) -> Option<PathBuf> {
     compile(folder, &format!("{architecture}-pc-windows-msvc"), &[])?;
     // With a symbol table, for the disassembler, and an id.
     let flags = ["/nodefaultlib", "/entry:entry", "/debug:symtab", "/build-id", "/out:a.exe"];
-    run(tool("lld-link")?, folder, &[&flags[..], &["/subsystem:console", "a.o"]].concat());
+    run_tool(
+        llvm_tool("lld-link")?,
+        folder,
+        &[&flags[..], &["/subsystem:console", "a.o"]].concat(),
+    );
     Some(folder.join("a.exe"))
 }
 
@@ -108,7 +97,7 @@ fn macos(folder: &Path, architecture: &str, flags: &[&str]) -> Option<PathBuf> {
     compile(folder, &format!("{architecture}-apple-macos12"), flags)?;
     let system = ["-platform_version", "macos", "12.0", "12.0", "-undefined", "dynamic_lookup"];
     let files = ["-arch", architecture, "-dylib", "-o", "a.dylib", "a.o"];
-    run(tool("ld64.lld")?, folder, &[&system[..], &files].concat());
+    run_tool(llvm_tool("ld64.lld")?, folder, &[&system[..], &files].concat());
     Some(folder.join("a.dylib"))
 }
 
@@ -266,10 +255,11 @@ impl Loaded {
 }
 
 fn check(image: &Path, machine: &Machine) {
-    let Some(disassembler) = tool("llvm-objdump") else { return };
+    let Some(disassembler) = llvm_tool("llvm-objdump") else { return };
     let arguments = ["-d", "--no-show-raw-insn", "--x86-asm-syntax=intel"];
     let folder = image.parent().unwrap();
-    let listing = run(disassembler, folder, &[&arguments[..], &[image.to_str().unwrap()]].concat());
+    let listing =
+        run_tool(disassembler, folder, &[&arguments[..], &[image.to_str().unwrap()]].concat());
     let loaded = Loaded::new(image);
     let (mut instructions, mut calls) = (0, 0);
     let functions = functions(&listing);

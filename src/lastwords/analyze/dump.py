@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,11 +13,11 @@ from lastwords.errors import CODES, DumpError, LastwordsError, SettingsError
 from lastwords.symbols import SymbolSources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from lastwords.report.analysis import Analysis
 
-__all__ = ["analyze_dump", "analyze_dump_json", "raise_core_error"]
+__all__ = ["analyze_dump", "analyze_dump_json", "core_errors", "core_options"]
 
 
 def analyze_dump(
@@ -72,18 +73,35 @@ def analyze_dump_json(
         paths=tuple(Path(item) for item in symbols), local_modules=local_modules
     )
     sources.check()
+    options = core_options(sources, cache_dir)
+    if max_frames is not None:
+        options["max_frames"] = max_frames
+    with core_errors(path):
+        return core.analyze_dump(os.fspath(path), json.dumps(options).encode())
+
+
+def core_options(
+    sources: SymbolSources, cache_dir: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """Where symbols are, in the core's names; a cache whose path it cannot be told is none."""
     options: dict[str, Any] = {
         "symbols": [str(item) for item in sources.paths],
         "local_modules": sources.local_modules,
     }
-    if max_frames is not None:
-        options["max_frames"] = max_frames
     if cache_dir is not None and _is_text(os.fspath(cache_dir)):
         options["cache_dir"] = os.fspath(cache_dir)
+    return options
+
+
+@contextmanager
+def core_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise what the core reports of the file `path` as errors of ours."""
+    from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
+
     try:
-        return core.analyze_dump(os.fspath(path), json.dumps(options).encode())
+        yield
     except core.CoreError as error:
-        raise_core_error(error)
+        _raise_core_error(error)
     except UnicodeEncodeError as error:
         raise DumpError(
             "dump_not_readable",
@@ -93,7 +111,6 @@ def analyze_dump_json(
 
 
 def _is_text(path: str) -> bool:
-    """Whether a path can be told to the core; a cache that cannot is no reason to fail."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -101,7 +118,7 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def raise_core_error(error: Exception) -> NoReturn:
+def _raise_core_error(error: Exception) -> NoReturn:
     """Raise the core's `(code, message, hint)` as the error that the code belongs to."""
     code, message, hint = error.args
     if code not in CODES:

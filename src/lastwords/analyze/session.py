@@ -6,8 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from lastwords.analyze.dump import raise_core_error
-from lastwords.errors import DumpError
+from lastwords.analyze.dump import core_errors, core_options
+from lastwords.symbols import SymbolSources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,24 +39,12 @@ class DumpSession:
     ) -> None:
         from lastwords import _native as core  # noqa: PLC0415  (decoding needs no core)
 
-        options: dict[str, Any] = {
-            "symbols": [str(item) for item in symbols],
-            "local_modules": local_modules,
-        }
-        if cache_dir is not None:
-            options["cache_dir"] = os.fspath(cache_dir)
+        sources = SymbolSources(paths=tuple(symbols), local_modules=local_modules)
+        options = core_options(sources, cache_dir)
         self.core_version = core.core_version()
-        self._error = core.CoreError
-        try:
+        self._path = path
+        with core_errors(path):
             self._session = core.Session(os.fspath(path), json.dumps(options).encode())
-        except core.CoreError as error:
-            raise_core_error(error)
-        except UnicodeEncodeError as error:
-            raise DumpError(
-                "dump_not_readable",
-                f"{os.fspath(path)!r}: the path is not UTF-8 text",
-                "rename the file or its folder",
-            ) from error
 
     def ask(self, request: str, **fields: object) -> Any:  # noqa: ANN401  (JSON of any shape)
         """Ask one thing; the requests are in crates/analyze/src/session/request.rs.
@@ -66,7 +54,5 @@ class DumpSession:
             LastwordsError: `core_failed`, a defect.
         """
         body = json.dumps({"ask": request, **fields}).encode()
-        try:
+        with core_errors(self._path):
             return json.loads(self._session.ask(body))
-        except self._error as error:
-            raise_core_error(error)

@@ -13,7 +13,6 @@ from lastwords.cli.analyses import analyze_at
 from lastwords.cli.analyze_arguments import AnalyzeArguments, analyze_options
 from lastwords.cli.render.json import write_document
 from lastwords.cli.symbol_options import places_of
-from lastwords.symbols import default_symbol_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +72,7 @@ def command(**given: Any) -> None:  # noqa: ANN401  (click's edge: one name for 
     if arguments.json_lines or len(arguments.files) > 1 or first.is_dir():
         from lastwords.cli.analyze_many import analyze_files  # noqa: PLC0415  (rarely needed)
 
-        sys.exit(analyze_files(arguments, _cache_dir(arguments)))
+        sys.exit(analyze_files(arguments))
     with opened_as_minidump(first) as file:
         document = with_origin(_analyze(file.path, places, arguments), file)
         if arguments.is_json:
@@ -84,10 +83,6 @@ def command(**given: Any) -> None:  # noqa: ANN401  (click's edge: one name for 
         sys.exit(5)
 
 
-def _cache_dir(arguments: AnalyzeArguments) -> Path | None:
-    return None if arguments.no_cache else arguments.cache_dir or default_symbol_cache()
-
-
 def _analyze(file: Path, places: Places, arguments: AnalyzeArguments) -> bytes:
     return analyze_at(
         file,
@@ -95,7 +90,7 @@ def _analyze(file: Path, places: Places, arguments: AnalyzeArguments) -> bytes:
         local_modules=not arguments.no_local_modules,
         max_frames=arguments.max_frames,
         insecure_http=arguments.insecure_http,
-        cache_dir=_cache_dir(arguments),
+        cache_dir=arguments.cache_dir,
     )
 
 
@@ -136,12 +131,11 @@ def _machine(
         return None
     from lastwords.analyze.machine import machine_state  # noqa: PLC0415  (rarely needed)
     from lastwords.analyze.session import DumpSession  # noqa: PLC0415
+    from lastwords.report.analysis import is_fault  # noqa: PLC0415
 
     session = DumpSession(
         file, symbols=places.all_paths, local_modules=not arguments.no_local_modules
     )
-    from lastwords.report.analysis import is_fault  # noqa: PLC0415
-
     info = analysis.crash_info
     fault = info.address if info and is_fault(info.type) else None
     return machine_state(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastwords.cli.render.options import StackChoice
-from lastwords.cli.symbol_options import symbol_options
+from lastwords.cli.symbol_options import cache_options, symbol_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,6 @@ class AnalyzeArguments:
     insecure_http: bool
     no_local_modules: bool
     cache_dir: Path | None
-    no_cache: bool
     stacks: str
     all_frames: bool
     no_fold: bool
@@ -59,14 +58,7 @@ _SYMBOLS = (
         is_flag=True,
         help="Do not read the module files that the dump names from this machine.",
     ),
-    click.option(
-        "--cache-dir",
-        metavar="PATH",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Keep answers about symbols here. Default: LASTWORDS_CACHE_DIR, else the user's "
-        "cache.",
-    ),
-    click.option("--no-cache", is_flag=True, help="Neither use nor keep answers about symbols."),
+    cache_options,
 )
 
 _PAGE = (

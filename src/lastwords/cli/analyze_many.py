@@ -40,7 +40,7 @@ _OF_ONE_FILE = {
 }
 
 
-def analyze_files(arguments: AnalyzeArguments, cache_dir: Path | None) -> int:
+def analyze_files(arguments: AnalyzeArguments) -> int:
     """Analyse all files that are meant, print a line for each; returns the exit status.
 
     Raises:
@@ -48,7 +48,7 @@ def analyze_files(arguments: AnalyzeArguments, cache_dir: Path | None) -> int:
     """
     _refuse_page_options(arguments)
     paths = list(_expanded(arguments.files))
-    order = _order(arguments, cache_dir)
+    order = _order(arguments)
     outcomes = analyze_many(
         paths,
         order,
@@ -112,7 +112,7 @@ def _refuse_page_options(arguments: AnalyzeArguments) -> None:
             raise click.UsageError(f"{option} is for one file: {hint}")
 
 
-def _order(arguments: AnalyzeArguments, cache_dir: Path | None) -> BulkOrder:
+def _order(arguments: AnalyzeArguments) -> BulkOrder:
     return BulkOrder(
         wants_documents=arguments.json_lines,
         symbols=arguments.symbols,
@@ -120,7 +120,7 @@ def _order(arguments: AnalyzeArguments, cache_dir: Path | None) -> BulkOrder:
         insecure_http=arguments.insecure_http,
         local_modules=not arguments.no_local_modules,
         max_frames=arguments.max_frames,
-        cache_dir=None if cache_dir is None else str(cache_dir),
+        cache_dir=None if arguments.cache_dir is None else str(arguments.cache_dir),
         in_app=arguments.in_app,
         not_in_app=arguments.not_in_app,
         timeout_s=arguments.timeout_s,

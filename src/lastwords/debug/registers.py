@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lastwords.debug.numbers import truncate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from lastwords.debug.debugger import Debugger
     from lastwords.debug.target import Frame
@@ -51,6 +51,10 @@ _ALIASES = {
     "eflags": "efl",
     "rflags": "efl",
     "psr": "cpsr",
+    "r11": "fp",
+    "r13": "sp",
+    "r14": "lr",
+    "r15": "pc",
     "x29": "fp",
     "x30": "lr",
     "iopl": "efl",
@@ -62,7 +66,8 @@ def register_value(debugger: Debugger, name: str) -> int | None:
     if name.startswith("$"):
         return _pseudo(debugger, name[1:])
     registers = debugger.frame().registers if debugger.target.threads else {}
-    name = _ALIASES.get(name, name)
+    if name not in registers:
+        name = _ALIASES.get(name, name)
     if name in registers:
         return registers[name]
     parts = _PARTS_64 if "rip" in registers else _PARTS_32
@@ -113,13 +118,12 @@ def _pseudo(debugger: Debugger, name: str) -> int | None:  # noqa: PLR0911, PLR0
 
 def register_lines(debugger: Debugger, frame: Frame) -> Iterable[str]:
     """All registers of a frame, laid out as cdb does; `????` for what is not known there."""
-    registers = frame.registers
-    if "pc" in registers and "rip" not in registers:
-        yield from _arm64_lines(registers)
-    elif debugger.target.pointer_bytes == 8:
-        yield from _x64_lines(registers)
+    lines = _LINES.get(debugger.target.about["cpu"])
+    if lines is not None:
+        yield from lines(frame.registers)
     else:
-        yield from _x86_lines(registers)
+        names = sorted(frame.registers)
+        yield from _rows(frame.registers, names, 4, debugger.pointer_bytes * 2)
 
 
 def _text(registers: dict[str, int], name: str, digits: int) -> str:
@@ -148,18 +152,34 @@ def _x86_lines(registers: dict[str, int]) -> Iterable[str]:
 
 def _arm64_lines(registers: dict[str, int]) -> Iterable[str]:
     names = [*(f"x{number}" for number in range(29)), "fp", "lr", "sp"]
-    for start in range(0, len(names), 4):
-        row = names[start : start + 4]
-        yield "  ".join(f"{name:>3}={_text(registers, name, 16)}" for name in row)
+    yield from _rows(registers, names, 4, 16)
     line = f" pc={_text(registers, 'pc', 16)}"
     psr = registers.get("cpsr")
-    if psr is not None:
-        bits = "".join(
-            letter if psr >> bit & 1 else "-"
-            for bit, letter in zip((31, 30, 29, 28), "NZCV", strict=True)
-        )
-        line += f" psr={psr:08x} {bits} EL{psr >> 2 & 3}"
-    yield line
+    yield line if psr is None else f"{line} psr={psr:08x} {_conditions(psr)} EL{psr >> 2 & 3}"
+
+
+def _arm_lines(registers: dict[str, int]) -> Iterable[str]:
+    """`fp` is r11, as cdb writes it."""
+    shown = registers | ({"r11": registers["fp"]} if "fp" in registers else {})
+    yield from _rows(shown, [f"r{number}" for number in range(12)], 6, 8)
+    [line] = _rows(shown, ["r12", "sp", "lr", "pc"], 4, 8)
+    psr = registers.get("cpsr")
+    mode = "" if psr is None else " Thumb" if psr >> 5 & 1 else " ARM"
+    yield line if psr is None else f"{line}  psr={psr:08x} {_conditions(psr)}{mode}"
+
+
+def _rows(
+    registers: dict[str, int], names: Sequence[str], columns: int, digits: int
+) -> Iterable[str]:
+    for start in range(0, len(names), columns):
+        row = names[start : start + columns]
+        yield "  ".join(f"{name:>3}={_text(registers, name, digits)}" for name in row)
+
+
+def _conditions(psr: int) -> str:
+    """N, Z, C, V of ARM's status register."""
+    flags = zip((31, 30, 29, 28), "NZCV", strict=True)
+    return "".join(letter if psr >> bit & 1 else "-" for bit, letter in flags)
 
 
 def _iopl(registers: dict[str, int]) -> str:
@@ -174,3 +194,11 @@ def _flags(registers: dict[str, int]) -> str:
 def _segments(registers: dict[str, int]) -> str:
     segments = "  ".join(f"{name}={_text(registers, name, 4)}" for name in _SEGMENTS)
     return f"{segments}             efl={registers['efl']:08x}"
+
+
+_LINES: dict[str, Callable[[dict[str, int]], Iterable[str]]] = {
+    "amd64": _x64_lines,
+    "x86": _x86_lines,
+    "arm64": _arm64_lines,
+    "arm": _arm_lines,
+}

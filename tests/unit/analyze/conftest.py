@@ -1,4 +1,4 @@
-"""What the tests of the analysis share: the corpus, and golden files."""
+"""What the tests of the analysis share: golden files."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from analyze_corpus import REPOSITORY, corpus_source, unpacked
+from corpus_folder import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 GOLDEN = REPOSITORY / "tests/golden/analyze"
-
-
-@pytest.fixture(scope="session")
-def corpus(request: pytest.FixtureRequest) -> Path:
-    """The unpacked corpus; its tests are skipped where there is none."""
-    source = corpus_source()
-    if not source.exists():
-        pytest.skip(f"no corpus at {source}; set LASTWORDS_CORPUS")
-    return unpacked(source, request.config.cache.mkdir("corpus"))
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from analyze_corpus import REPOSITORY
 from click.testing import CliRunner
+from corpus_folder import REPOSITORY
 
 from lastwords.analyze import analyze_dump_json, decode_analysis
 from lastwords.cli.analyze import command

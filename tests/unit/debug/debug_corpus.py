@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corpus_folder import REPOSITORY
 
 from lastwords.analyze import DumpSession
 from lastwords.debug import Debugger
 from lastwords.debug.symbol_path import SymbolPath
 
-REPOSITORY = Path(__file__).parents[3]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 GOLDEN = REPOSITORY / "tests/golden/debug"
-_SHARED = REPOSITORY.parent / "shared/corpus/corpus.tar.xz"
-
-
-def corpus_source() -> Path:
-    """The archive, or an unpacked folder: `LASTWORDS_CORPUS`, else beside the repository."""
-    return Path(os.environ.get("LASTWORDS_CORPUS", _SHARED))
-
-
-def unpacked(source: Path, cache: Path) -> Path:
-    """The folder that holds `files/`; an archive is unpacked into `cache` once."""
-    if source.is_dir():
-        return source
-    folder = cache / f"corpus-{source.stat().st_size}"
-    if not folder.is_dir():
-        partial = Path(tempfile.mkdtemp(dir=cache))
-        subprocess.run(["tar", "-xf", source, "-C", partial], check=True)
-        partial.rename(folder)
-    return folder
 
 
 class Session:

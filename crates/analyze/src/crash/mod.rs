@@ -28,7 +28,7 @@ use crate::soft_errors::SoftErrors;
 use crate::state::Threads;
 use fault::Fault;
 use finding::Finding;
-use scene::Scene;
+use scene::{CodeOfFile, Scene};
 
 type Detector = fn(&Scene<'_>) -> Option<Finding>;
 
@@ -75,11 +75,12 @@ pub(crate) fn complete(
     dump: &Minidump<'_, &[u8]>,
     threads: &Threads<'_>,
     modules: &MinidumpModuleList,
+    code_of_file: CodeOfFile<'_>,
     soft_errors: &mut SoftErrors,
 ) {
     let Some(Value::Object(crash)) = document.get("crash_info") else { return };
     let mut crash = crash.clone();
-    match caught(|| facts(document, dump, threads, modules)) {
+    match caught(|| facts(document, dump, threads, modules, code_of_file)) {
         Ok(Some(facts)) => crash = facts,
         Ok(None) => {
             crash.insert("findings".into(), json!([]));
@@ -99,8 +100,9 @@ fn facts(
     dump: &Minidump<'_, &[u8]>,
     threads: &Threads<'_>,
     modules: &MinidumpModuleList,
+    code_of_file: CodeOfFile<'_>,
 ) -> Option<Map<String, Value>> {
-    let mut scene = Scene::read(dump, threads, modules, document)?;
+    let mut scene = Scene::read(dump, threads, modules, document, code_of_file)?;
     if scene.fault == Fault::Requested {
         return None;
     }

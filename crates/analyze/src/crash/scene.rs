@@ -1,23 +1,32 @@
 //! What detectors look at: the exception, the instruction, the registers, the memory map.
 
+use std::borrow::Cow;
+
 use lastwords_disasm::{Effects, Flow, Machine, effects};
 use minidump::system_info::{Cpu, Os, PointerWidth};
 use minidump::{
-    Minidump, MinidumpContext, MinidumpException, MinidumpModuleList, Module, UnifiedMemoryList,
+    Endian, Minidump, MinidumpContext, MinidumpException, MinidumpModuleList, Module,
+    UnifiedMemoryList,
 };
 use serde_json::{Map, Value};
 
 use super::access::Accessed;
 use super::fault::{Fault, fault};
 use super::map::MemoryMap;
+use crate::machine::{machine, register};
 use crate::state::Threads;
 
 /// The longest instruction.
 pub(super) const MAX_INSTRUCTION_BYTES: usize = 15;
+
+/// Up to so many bytes of code at an address, from the file of the module that holds them.
+pub(crate) type CodeOfFile<'f> = &'f dyn Fn(u64, usize) -> Option<Vec<u8>>;
+
 /// The crash as the dump holds it.
 pub(crate) struct Scene<'a> {
     pub(crate) os: Os,
     pub(crate) cpu: Cpu,
+    endian: Endian,
     pub(crate) fault: Fault,
     pub(crate) code: u32,
     pub(crate) flags: u32,
@@ -28,6 +37,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) address: u64,
     pub(crate) context: Option<MinidumpContext>,
     pub(crate) instruction: Option<Effects>,
+    /// Whether the instruction is from the module's file, as the dump does not hold it.
+    is_code_of_file: bool,
     pub(crate) accesses: Vec<Accessed>,
     /// Where the instruction went to, or would have gone.
     pub(crate) target: Option<u64>,
@@ -36,7 +47,7 @@ pub(crate) struct Scene<'a> {
     /// Where a call that has just been made returns to, as far as that is known.
     pub(crate) return_address: Option<u64>,
     pub(crate) map: MemoryMap,
-    /// Whether the dump holds the whole instruction, if it is one.
+    /// Whether the whole instruction is known, if it is one.
     pub(crate) has_code: bool,
     pub(crate) modules: &'a MinidumpModuleList,
     /// What is beside the crash: annotations, frames, metadata.
@@ -52,6 +63,7 @@ impl<'a> Scene<'a> {
         threads: &Threads<'_>,
         modules: &'a MinidumpModuleList,
         document: &'a Map<String, Value>,
+        code_of_file: CodeOfFile<'_>,
     ) -> Option<Self> {
         let (exception, system) = (threads.exception.as_ref()?, threads.system.as_ref()?);
         let record = &exception.raw.exception_record;
@@ -61,6 +73,7 @@ impl<'a> Scene<'a> {
         let mut scene = Self {
             os: system.os,
             cpu: system.cpu,
+            endian: dump.endian,
             fault: fault(system.os, record.exception_code, record.exception_flags),
             code: record.exception_code,
             flags: record.exception_flags,
@@ -69,6 +82,7 @@ impl<'a> Scene<'a> {
             address: told_address,
             context: context(exception, threads),
             instruction: None,
+            is_code_of_file: false,
             accesses: Vec::new(),
             target: None,
             before: None,
@@ -79,17 +93,18 @@ impl<'a> Scene<'a> {
             document,
             crash: document.get("crash_info")?.as_object()?.clone(),
         };
-        scene.read_instruction(&threads.memory);
-        scene.read_around(&threads.memory);
+        scene.read_instruction(&threads.memory, code_of_file);
+        scene.read_around(&threads.memory, code_of_file);
         scene.address = scene.used_address();
         Some(scene)
     }
 
-    fn read_instruction(&mut self, memory: &UnifiedMemoryList<'_>) {
+    fn read_instruction(&mut self, memory: &UnifiedMemoryList<'_>, code_of_file: CodeOfFile<'_>) {
         let (Some(machine), Some(ip)) = (self.machine(), self.ip()) else { return };
-        let Some(code) = bytes_at(memory, ip, MAX_INSTRUCTION_BYTES) else { return };
+        let Some(code) = code_at(memory, code_of_file, ip, MAX_INSTRUCTION_BYTES) else { return };
         self.has_code = code.len() == MAX_INSTRUCTION_BYTES;
-        let Some(instruction) = effects(machine, ip, code) else { return };
+        self.is_code_of_file = matches!(code, Cow::Owned(_));
+        let Some(instruction) = effects(machine, ip, &code) else { return };
         let value = |name: &str| self.register(name);
         let accesses = instruction.accesses.iter().filter_map(|access| {
             Some(Accessed {
@@ -110,28 +125,30 @@ impl<'a> Scene<'a> {
         self.instruction = Some(instruction);
     }
 
-    fn read_around(&mut self, memory: &UnifiedMemoryList<'_>) {
-        let before = self.ip().and_then(|ip| bytes_at(memory, ip.checked_sub(2)?, 2));
-        self.before = before.and_then(|bytes| bytes.try_into().ok());
+    fn read_around(&mut self, memory: &UnifiedMemoryList<'_>, code_of_file: CodeOfFile<'_>) {
+        let before = self.ip().and_then(|ip| code_at(memory, code_of_file, ip.checked_sub(2)?, 2));
+        self.before = before.and_then(|bytes| bytes.as_ref().try_into().ok());
         self.return_address = match self.cpu {
             Cpu::Arm64 => self.register("lr"),
+            // The lowest bit tells that Thumb called.
+            Cpu::Arm => self.register("lr").map(|address| address & !1),
+            Cpu::Mips | Cpu::Mips64 => self.register("ra"),
             _ => self.sp().and_then(|sp| self.pointer(memory, sp)),
         };
     }
 
     pub(crate) fn machine(&self) -> Option<Machine> {
-        match self.cpu {
-            Cpu::X86 => Some(Machine::X86),
-            Cpu::X86_64 => Some(Machine::X86_64),
-            Cpu::Arm64 => Some(Machine::Arm64),
-            _ => None,
-        }
+        machine(self.os, self.cpu, self.endian, self.context.as_ref())
     }
 
     fn pointer(&self, memory: &UnifiedMemoryList<'_>, address: u64) -> Option<u64> {
         let size = self.pointer_bytes();
         let bytes = bytes_at(memory, address, size).filter(|bytes| bytes.len() == size)?;
         let mut whole = [0_u8; 8];
+        if self.endian == Endian::Big {
+            whole.get_mut(8_usize.checked_sub(size)?..)?.copy_from_slice(bytes);
+            return Some(u64::from_be_bytes(whole));
+        }
         whole.get_mut(..size)?.copy_from_slice(bytes);
         Some(u64::from_le_bytes(whole))
     }
@@ -149,7 +166,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn register(&self, name: &str) -> Option<u64> {
-        self.context.as_ref()?.get_register(name)
+        register(self.context.as_ref()?, name)
     }
 
     /// `app+0x10`, or the address.
@@ -165,7 +182,8 @@ impl<'a> Scene<'a> {
     /// The instruction, and where it stands.
     pub(crate) fn instruction_words(&self) -> Option<String> {
         let text = &self.instruction.as_ref()?.text;
-        Some(format!("instruction `{text}` at {}", self.place_words(self.ip()?)))
+        let source = if self.is_code_of_file { ", read from the module's file" } else { "" };
+        Some(format!("instruction `{text}` at {}{source}", self.place_words(self.ip()?)))
     }
 
     pub(crate) fn is_x86(&self) -> bool {
@@ -198,6 +216,17 @@ fn context(exception: &MinidumpException<'_>, threads: &Threads<'_>) -> Option<M
         thread.context(system, misc).map(std::borrow::Cow::into_owned)
     };
     exception.context(system, misc).map(std::borrow::Cow::into_owned).or_else(own)
+}
+
+/// From the dump, else from the module's file.
+fn code_at<'a>(
+    memory: &'a UnifiedMemoryList<'_>,
+    code_of_file: CodeOfFile<'_>,
+    at: u64,
+    max: usize,
+) -> Option<Cow<'a, [u8]>> {
+    let in_dump = bytes_at(memory, at, max).filter(|bytes| !bytes.is_empty());
+    in_dump.map(Cow::Borrowed).or_else(|| code_of_file(at, max).map(Cow::Owned))
 }
 
 fn bytes_at<'a>(memory: &'a UnifiedMemoryList<'_>, at: u64, max: usize) -> Option<&'a [u8]> {

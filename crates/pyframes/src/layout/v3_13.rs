@@ -4,14 +4,14 @@
 //! and for the fields that it does not tell: `current_exception`, `_co_firsttraceable` and
 //! the GIL's. `instr_ptr` is the code unit being executed (during a call: the call).
 
+use super::v3_12::LAYOUT as BEFORE;
 use super::{
-    Chain, CodeFields, FrameFields, Gil, Instruction, InterpreterFields, Layout, Owner,
-    RuntimeFields, ThreadFields, UnicodeFields, byte, free_threaded, int, word,
+    Chain, CodeFields, Gil, InterpreterFields, Layout, RuntimeFields, ThreadFields, free_threaded,
+    int, word,
 };
-use crate::lines::LineTableFormat;
 
+/// What moved since 3.12.
 pub(super) const LAYOUT: Layout = Layout {
-    is_free_threaded: false,
     runtime: RuntimeFields { interpreters_head: word(632), finalizing: word(608) },
     interpreter: InterpreterFields {
         next: word(7264),
@@ -23,39 +23,14 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     gil: Gil::Interpreter { gil: word(16), last_holder: word(8), locked: int(16), enabled: None },
     thread: ThreadFields {
-        next: word(8),
-        interp: word(16),
         thread_id: word(152),
         native_thread_id: Some(word(160)),
         exception: Some(word(112)),
-        is_exception_instance: true,
+        ..BEFORE.thread
     },
     chain: Chain::ShimFrames { current_frame: word(72) },
-    frame: FrameFields {
-        code: word(0),
-        is_code_tagged: false,
-        previous: word(8),
-        instruction: Instruction::Address(word(56)),
-        bytecode_index: None,
-        owner: Owner::Enum(byte(70)),
-    },
-    code: CodeFields {
-        file: word(112),
-        name: word(120),
-        qualname: Some(word(128)),
-        line_table: word(136),
-        line_table_format: LineTableFormat::V3_11,
-        first_line: int(68),
-        first_traceable: Some(int(184)),
-        bytecode: Some(200),
-        thread_bytecodes: None,
-    },
-    object_type: word(8),
-    var_size: word(16),
-    unicode: UnicodeFields { length: word(16), state: int(32), ascii_data: 40, compact_data: 56 },
-    bytes_data: 32,
-    type_name: word(24),
-    type_flags: word(168),
+    code: CodeFields { first_traceable: Some(int(184)), bytecode: Some(200), ..BEFORE.code },
+    ..BEFORE
 };
 
 /// 3.13.5 without a GIL: one copy of the bytecode, shared by all threads.

@@ -9,6 +9,7 @@
     clippy::panic
 )]
 
+pub mod counting;
 pub mod details;
 pub mod interpreters;
 

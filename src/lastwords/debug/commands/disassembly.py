@@ -57,8 +57,9 @@ def _range(debugger: Debugger, arguments: str) -> tuple[int, int, int | None]:
 def _listing(debugger: Debugger, start: int, found: list[dict[str, Any]]) -> Iterable[str]:
     if not found:
         name = debugger.target.symbol_text(start)
-        if debugger.target.about["cpu"] not in {"x86", "amd64", "arm64"}:
-            raise Problem(f"Instructions of {debugger.target.about['cpu']} are not supported")
+        unsupported = debugger.target.session.ask("code", address=start, max=1).get("unsupported")
+        if unsupported:
+            raise Problem(f"Instructions of {unsupported} are not supported")
         raise missing(
             "memory",
             f"code at {name or debugger.target.address(start)}; "

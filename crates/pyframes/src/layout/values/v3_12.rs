@@ -1,11 +1,12 @@
 //! CPython 3.12; offsets from 3.12.1. `RESUME` may be instrumented (240) or not (151).
 
+use super::v3_11::LAYOUT as BEFORE;
 use super::{
-    Attributes, CodeValueFields, Delegation, DictFields, ExceptionFields, FunctionFields,
-    GeneratorFields, GeneratorFrame, HeapTypeFields, IntFields, KeyTable, StackFields, StackTop,
-    TaskFields, ValueLayout, VariableNames, byte, int, word,
+    Attributes, CodeValueFields, Delegation, ExceptionFields, GeneratorFields, GeneratorFrame,
+    HeapTypeFields, IntFields, ValueLayout, byte, int, word,
 };
 
+/// What moved since 3.11.
 pub(super) const LAYOUT: ValueLayout = ValueLayout {
     interpreter_modules: word(944),
     interpreter_gc: 112,
@@ -13,51 +14,15 @@ pub(super) const LAYOUT: ValueLayout = ValueLayout {
         pending_type: None,
         pending: word(96),
         handled: word(104),
-        item_value: word(0),
-        item_previous: word(8),
-        args: word(24),
-        context: word(48),
-        cause: word(56),
-        suppress_context: byte(64),
-        os_errno: word(72),
-        os_strerror: word(80),
-        os_filename: word(88),
-    },
-    tuple_items: 24,
-    dict: DictFields {
-        keys: word(32),
-        values: word(40),
-        table: KeyTable::Logarithmic {
-            log2_index_bytes: byte(9),
-            kind: byte(10),
-            entries: word(24),
-            indices: 32,
-        },
-        values_start: 0,
+        ..BEFORE.exceptions
     },
     attributes: Attributes::TaggedBefore,
     heap_type: HeapTypeFields { qualname: word(872), cached_keys: word(880) },
     int: IntFields::Tagged { tag: word(16), digits: 24 },
-    function: FunctionFields { qualname: word(40), closure: word(72) },
     generator: GeneratorFields {
         frame: GeneratorFrame::Inside { offset: 72, state: byte(67) },
         delegation: Delegation::Resume([151, 240]),
     },
-    stack: StackFields { locals: 72, top: StackTop::Index(int(64)), tag_bits: 0 },
-    code: CodeValueFields {
-        flags: int(48),
-        argument_count: int(52),
-        keyword_only_count: int(60),
-        names: VariableNames::Together { names: word(96), kinds: word(104) },
-    },
-    task: Some(TaskFields {
-        event_loop: word(16),
-        callback0: word(24),
-        callbacks: word(40),
-        coroutine: word(136),
-        name: word(144),
-        state: Some(int(88)),
-        waiter: Some(word(128)),
-        awaited_by: None,
-    }),
+    code: CodeValueFields { argument_count: int(52), keyword_only_count: int(60), ..BEFORE.code },
+    ..BEFORE
 };
