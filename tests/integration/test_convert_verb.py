@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from corpus_files import corpus
 from dying import DEADLINE_S, PROGRAMS
-from foreign import tool
+from foreign import REPOSITORY, tool
 from targets import lastwords, start
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def grow_first_segment(core: Path, size: int) -> None:
             file.write(b"\xa5" * (1 << 20))
 
 
-@pytest.mark.parametrize("cpu", ["arm", "arm64", "x86"])
+@pytest.mark.parametrize("cpu", ["arm", "arm64", "mips32", "x86"])
 def test_a_microdump_of_a_log_becomes_a_dump(tmp_path: Path, cpu: str) -> None:
     data = corpus() / "files/google+breakpad/src/processor/testdata"
     log = data / f"microdump-{cpu}.dmp"
@@ -187,13 +188,78 @@ def test_a_dump_of_arm64_becomes_a_core_of_arm64(tmp_path: Path) -> None:
     assert found == {name: int(registers[ours], 16) for name, ours in names.items()}
 
 
+@pytest.fixture
+def foreign_core(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A core of another processor, its program beside it (tests/golden/cores/README.md)."""
+    for name in (request.param, f"{request.param}.core"):
+        packed = (REPOSITORY / f"tests/golden/cores/{name}.xz").read_bytes()
+        (tmp_path / name).write_bytes(lzma.decompress(packed))
+    return tmp_path / f"{request.param}.core"
+
+
+OTHERS = pytest.mark.parametrize("foreign_core", ["aarch64", "armv7a", "i386"], indirect=True)
+
+
+@OTHERS
+def test_a_core_of_another_processor_is_analysed_as_gdb_reads_it(foreign_core: Path) -> None:
+    folder = foreign_core.parent
+    shown = lastwords("analyze", foreign_core, "--json", "--symbols", folder, cwd=folder).stdout
+    analysis = json.loads(shown)
+    frames = analysis["crashing_thread"]["frames"]
+    ours = [f"{frame['function']} {frame['line']}" for frame in frames]
+    assert ours == gdb_frames(foreign_core) == ["depth 8", *["depth 9"] * 3, "_start 16"]
+    assert analysis["crash_info"]["crashing_thread"] == 0
+    assert re.match(r"ldr|mov", analysis["crash_info"]["instruction"])
+    [finding] = analysis["crash_info"]["findings"]
+    assert finding["code"] in {"null_pointer", "small_pointer"}
+    assert "read from the module's file" in finding["evidence"][0]
+
+
+@OTHERS
+def test_registers_of_a_core_of_another_processor_are_those_that_gdb_reads(
+    foreign_core: Path,
+) -> None:
+    shown = lastwords("analyze", foreign_core, "--json", cwd=foreign_core.parent).stdout
+    ours = json.loads(shown)["crashing_thread"]["frames"][0]["registers"]
+    other_names = {"x29": "fp", "x30": "lr", "r11": "fp"}
+    theirs = gdb_registers(foreign_core)
+    known = {name: other_names.get(name, name) for name in theirs}
+    same = {name: int(ours[known[name]], 16) for name in theirs if known[name] in ours}
+    assert len(same) >= 9
+    assert same == {name: theirs[name] for name in same}
+
+
+def gdb_frames(core: Path) -> list[str]:
+    command = [tool("gdb-multiarch"), "--nx", "--batch", "-ex", "bt", core.with_suffix(""), core]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    found = re.findall(r"^#(\d+) .*?(\w+) \(.*:(\d+)$", done.stdout, re.MULTILINE)
+    # gdb shows the newest frame once more when it opens the core.
+    return [f"{name} {line}" for _number, name, line in found[1:]]
+
+
+def gdb_registers(core: Path) -> dict[str, int]:
+    command = [tool("gdb-multiarch"), "--nx", "--batch", "-ex", "info registers", "-c", core]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    rows = re.findall(r"^(\w+) +(0x[0-9a-f]+) ", done.stdout, re.MULTILINE)
+    return {name: int(value, 16) for name, value in rows}
+
+
+def test_a_core_of_arm64_that_becomes_a_dump_becomes_the_same_core(tmp_path: Path) -> None:
+    log = corpus() / "files/google+breakpad/src/processor/testdata/microdump-arm64.dmp"
+    convert(log, tmp_path / "first.dmp")
+    convert(tmp_path / "first.dmp", tmp_path / "core")
+    convert(tmp_path / "core", tmp_path / "second.dmp")
+    convert(tmp_path / "second.dmp", tmp_path / "core2")
+    assert gdb_registers(tmp_path / "core") == gdb_registers(tmp_path / "core2") != {}
+
+
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
         (b"plain text\n", 3, "neither a minidump"),
         (b"MDMP" + bytes(60), 3, "x.bin"),
         (b"\x7fELF" + bytes(60), 3, "no core file"),
-        (b"-----BEGIN BREAKPAD MICRODUMP-----\nO L mips 1 x\n", 3, "mips"),
+        (b"-----BEGIN BREAKPAD MICRODUMP-----\nO L sparc 1 x\n", 3, "sparc"),
         (b"", 3, "neither a minidump"),
     ],
 )

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | minidump of Linux, x86-64 and AArch64 | ELF core that gdb opens | `minidump`, `registers`, `link_map`, `elf` |
 //! | ELF core of Linux, x86-64 | minidump with all memory, or any other kind | `core` |
+//! | ELF core of Linux, i386, ARM, AArch64, MIPS | minidump with all memory | `foreign_core` |
 //! | microdump of Breakpad, text in a log | minidump | `microdump` |
 //!
 //! Memory is copied from file to file and never held as a whole. What the source does not say is left
@@ -13,6 +14,7 @@
 mod core;
 mod elf;
 mod error;
+mod foreign_core;
 mod link_map;
 mod maps;
 mod memory;
@@ -76,11 +78,14 @@ pub fn minidump_to_core(from: &Path, to: &Path) -> Result<Converted, ConvertErro
 }
 
 /// Writes a minidump of `kind` (as in dump plans: `full`, `mini`, `custom:FLAGS`) with what an ELF
-/// core says.
+/// core says. Of other processors than x86-64 there is one kind: all memory, no Python.
 ///
 /// # Errors
 /// The core cannot be used, or the minidump not be written.
 pub fn core_to_minidump(from: &Path, to: &Path, kind: &str) -> Result<Converted, ConvertError> {
+    if foreign_core::is_one(from) {
+        return foreign_core::convert(from, to, kind);
+    }
     core::convert(from, to, kind)
 }
 

@@ -5,7 +5,7 @@
 //! | line | what |
 //! |---|---|
 //! | `V PRODUCT:VERSION` | not kept |
-//! | `O SYSTEM CPU COUNT MACHINE VERSION…` | `A` Android or `L` Linux, `arm`, `arm64`, `x86`, `x86_64` |
+//! | `O SYSTEM CPU COUNT MACHINE VERSION…` | `A` Android or `L` Linux, `arm`, `arm64`, `mips`, `x86`, `x86_64` |
 //! | `R SIGNAL NAME CODE NAME ADDRESS` | why it crashed; newer versions |
 //! | `S 0 POINTER START SIZE` | the stack |
 //! | `S ADDRESS BYTES` | a part of it |
@@ -35,7 +35,8 @@ const END: &str = "-----END BREAKPAD MICRODUMP-----";
 const MAX_LOG_BYTES: u64 = 256 << 20;
 const MAX_STACK_BYTES: usize = 64 << 20;
 const MAX_MODULES: usize = 16_384;
-const ARCHITECTURES: [(&str, u16); 4] = [("x86", 0), ("arm", 5), ("x86_64", 9), ("arm64", 12)];
+const ARCHITECTURES: [(&str, u16); 5] =
+    [("x86", 0), ("mips", 1), ("arm", 5), ("x86_64", 9), ("arm64", 12)];
 /// Breakpad's first layout of AArch64's registers, and its size.
 const ARM64_OLD: u16 = 0x8003;
 const ARM64_OLD_BYTES: usize = 796;

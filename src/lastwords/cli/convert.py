@@ -42,8 +42,8 @@ def command(*, source: Path, target: Path, kind: str, strict: bool, is_json: boo
     """Convert the crash file IN into OUT; what IN is, its first bytes tell.
 
     A minidump of Linux (x86-64, arm64) becomes an ELF core for gdb. A core of x86-64 becomes
-    a minidump with all its memory, or of another kind. The first microdump in a log becomes a
-    minidump.
+    a minidump with all its memory, or of another kind; one of i386, ARM, AArch64 or MIPS one
+    with all its memory. The first microdump in a log becomes a minidump.
     """
     from lastwords.analyze.convert import convert  # noqa: PLC0415
 

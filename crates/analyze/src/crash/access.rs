@@ -11,6 +11,8 @@ pub(crate) const NULL_PAGES: u64 = 0x1_0000;
 /// x86-64: bits 48 to 63 of an address must repeat bit 47.
 const NON_CANONICAL: std::ops::RangeInclusive<u64> = 0x0000_8000_0000_0000..=0xffff_7fff_ffff_ffff;
 
+/// `si_code` of Linux: sent by the kernel, without an address.
+const SI_KERNEL: u32 = 0x80;
 /// ARM64: the top byte may be a tag.
 const ADDRESS_WITHOUT_TAG: u64 = 0x00ff_ffff_ffff_ffff;
 
@@ -48,16 +50,36 @@ impl Accessed {
 }
 
 impl Scene<'_> {
-    /// A general protection fault has no address; the operand that cannot be one is it.
+    /// Where the system tells no address, the operand that cannot be one is it.
     pub(super) fn used_address(&self) -> u64 {
-        if !self.is_protection_fault() {
+        if self.is_address_told() {
             return self.told_address;
         }
         let operands = self.accesses.iter().map(|access| access.address);
         operands
             .chain(self.target)
-            .find(|address| self.is_non_canonical(*address))
+            .find(|address| self.is_impossible(*address))
             .unwrap_or(self.told_address)
+    }
+
+    /// Whether a program cannot have memory there.
+    fn is_impossible(&self, address: u64) -> bool {
+        if self.cpu == Cpu::X86_64 {
+            return self.is_non_canonical(address);
+        }
+        address < NULL_PAGES || (!self.map.is_empty() && self.map.at(address).is_none())
+    }
+
+    /// Linux says `SI_KERNEL` where there is no address to tell.
+    pub(crate) fn is_address_told(&self) -> bool {
+        let is_linux = !matches!(self.os, Os::Windows | Os::MacOs | Os::Ios);
+        let is_untold = is_linux && self.fault == Fault::Access && self.flags == SI_KERNEL;
+        !is_untold && !self.is_protection_fault()
+    }
+
+    /// Whether the system tells no address, and the instruction neither.
+    pub(crate) fn is_unresolved(&self) -> bool {
+        !self.is_address_told() && self.address == self.told_address
     }
 
     /// x86-64 tells no address of an access that is not canonical: Windows says a read of -1,
@@ -72,7 +94,7 @@ impl Scene<'_> {
                 self.told_address == u64::MAX && self.parameters.first() == Some(&0) && !is_real
             }
             Os::MacOs | Os::Ios => self.flags == 13,
-            _ => self.flags == 0x80,
+            _ => self.flags == SI_KERNEL,
         }
     }
 
@@ -123,7 +145,8 @@ impl Scene<'_> {
     /// Whether the address is in the instruction, which may reach into the next page.
     fn is_in_instruction(&self) -> bool {
         let inside = |ip| self.address.wrapping_sub(ip) < MAX_INSTRUCTION_BYTES as u64;
-        self.ip().is_some_and(inside)
+        let has_code = self.map.at(self.address).is_some_and(|region| region.executable);
+        self.ip().is_some_and(inside) && !(self.is_unresolved() && has_code)
     }
 
     /// What the instruction wanted of the memory: as the system tells, else by the instruction.

@@ -17,7 +17,7 @@ const POSSIBLE: f64 = 0.5;
 /// One bit of a pointer is another than it was.
 pub(crate) fn bit_flip(scene: &Scene<'_>) -> Option<Finding> {
     let is_explained = !scene.is_access()
-        || pointers::is_unresolved(scene)
+        || scene.is_unresolved()
         || scene.is_access_impossible()
         || memory::unmapped(scene).is_some_and(|finding| finding.code == "overrun")
         || pointers::null(scene).is_some()

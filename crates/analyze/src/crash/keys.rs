@@ -94,7 +94,7 @@ fn add_directions(crash: &mut Map<String, Value>, scene: &Scene<'_>) {
 }
 
 fn adjusted_address(scene: &Scene<'_>) -> Option<Value> {
-    if scene.address != scene.told_address {
+    if scene.is_protection_fault() && scene.address != scene.told_address {
         let address = hex(scene, scene.address);
         return Some(json!({"kind": "non-canonical", "address": address}));
     }

@@ -69,7 +69,8 @@ pub(crate) fn forbidden(scene: &Scene<'_>) -> Option<Finding> {
 /// Memory that is not there.
 pub(crate) fn unmapped(scene: &Scene<'_>) -> Option<Finding> {
     let address = scene.address;
-    let is_known = scene.is_access() && !scene.map.is_empty() && !scene.is_protection_fault();
+    let is_told = !scene.is_protection_fault() && !scene.is_unresolved();
+    let is_known = scene.is_access() && !scene.map.is_empty() && is_told;
     if !is_known || address < NULL_PAGES || scene.is_fetch() || scene.map.at(address).is_some() {
         return None;
     }

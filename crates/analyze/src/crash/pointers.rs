@@ -9,7 +9,7 @@ use super::scene::Scene;
 
 /// A pointer that was null, perhaps with an offset, or a small number in place of a pointer.
 pub(crate) fn null(scene: &Scene<'_>) -> Option<Finding> {
-    if !scene.is_access() || scene.is_fetch() || is_unresolved(scene) {
+    if !scene.is_access() || scene.is_fetch() || scene.is_unresolved() {
         return None;
     }
     let failed = scene.failed_access();
@@ -73,16 +73,11 @@ pub(crate) fn registers_words(scene: &Scene<'_>, access: &Accessed) -> Option<St
     (!words.is_empty()).then(|| format!("the address is made of {}", words.join(", ")))
 }
 
-/// Whether the system tells no address, and the instruction neither.
-pub(crate) fn is_unresolved(scene: &Scene<'_>) -> bool {
-    scene.is_protection_fault() && scene.address == scene.told_address
-}
-
 /// A negative number in place of a pointer, or a null pointer with an index below it.
 pub(crate) fn negative(scene: &Scene<'_>) -> Option<Finding> {
     let top = if scene.pointer_bytes() == 4 { u64::from(u32::MAX) } else { u64::MAX };
     let below = top.checked_sub(scene.address)?.checked_add(1)?;
-    let is_one = scene.is_access() && !is_unresolved(scene) && below <= NULL_PAGES;
+    let is_one = scene.is_access() && !scene.is_unresolved() && below <= NULL_PAGES;
     if !is_one || null(scene).is_some() {
         return None;
     }
@@ -101,7 +96,7 @@ fn used_pointers(scene: &Scene<'_>) -> Vec<(String, u64)> {
             all.extend(scene.register(name).map(|value| (name.to_owned(), value)));
         }
     }
-    if !is_unresolved(scene) {
+    if !scene.is_unresolved() {
         all.push(("the address".to_owned(), scene.address));
     }
     if scene.is_fetch() {
@@ -179,7 +174,8 @@ fn letters(value: u64, width: usize) -> Option<String> {
 /// An address that no pointer can have.
 pub(crate) fn non_canonical(scene: &Scene<'_>) -> Option<Finding> {
     if !scene.is_access() || !scene.is_non_canonical(scene.address) {
-        return (is_unresolved(scene) && scene.instruction.is_none()).then(unknown_address);
+        let is_one = scene.is_protection_fault() && scene.is_unresolved();
+        return (is_one && scene.instruction.is_none()).then(unknown_address);
     }
     let address = scene.address;
     let mut evidence = Vec::new();

@@ -69,8 +69,18 @@ impl CoreSnapshot {
         memory.trust(trusted);
         let threads: Vec<ThreadSnapshot> = notes.threads.iter().map(thread).collect();
         let crash = crash(&notes).ok_or_else(|| {
-            let message = format!("{}: no thread is in it (NT_PRSTATUS)", path.display());
-            Failure::new("dump_malformed", message, "is the file whole? eu-readelf -n FILE")
+            let path = path.display();
+            match notes.other_system {
+                Some(system) => {
+                    let message =
+                        format!("{path}: this is a core of {system}; expected one of Linux");
+                    Failure::new("dump_malformed", message, "open it with gdb: gdb PROGRAM -c FILE")
+                }
+                None => {
+                    let message = format!("{path}: no thread is in it (NT_PRSTATUS)");
+                    Failure::new("dump_malformed", message, "is the file whole? eu-readelf -n FILE")
+                }
+            }
         })?;
         let regions = mappings.iter().map(|mapping| mapping.region).collect();
         Ok((Self { notes, threads, mappings, regions, memory, auxv }, crash))

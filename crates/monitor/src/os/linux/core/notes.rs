@@ -20,6 +20,9 @@
 use lastwords_format::Reader;
 use lastwords_format::context::amd64::Registers;
 
+/// How the names of their notes begin.
+const OTHER_SYSTEMS: [(&[u8], &str); 3] =
+    [(b"NetBSD-CORE", "NetBSD"), (b"FreeBSD", "FreeBSD"), (b"OpenBSD", "OpenBSD")];
 const NT_PRSTATUS: u32 = 1;
 const NT_FPREGSET: u32 = 2;
 const NT_PRPSINFO: u32 = 3;
@@ -60,6 +63,8 @@ pub(super) struct Notes {
     pub(super) files: Vec<MappedFile>,
     /// Signal, code, address.
     pub(super) signal: Option<(i32, i32, u64)>,
+    /// The system whose notes these are, if it is not Linux.
+    pub(super) other_system: Option<&'static str>,
 }
 
 impl Notes {
@@ -68,8 +73,14 @@ impl Notes {
         let mut reader = Reader::new(bytes);
         for _ in 0..MOST_NOTES {
             let Some((name, kind, description)) = note(&mut reader) else { break };
-            if matches!(name.split(|byte| *byte == 0).next(), Some(b"CORE" | b"LINUX")) {
-                notes.add(kind, description);
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            match name {
+                b"CORE" | b"LINUX" => drop(notes.add(kind, description)),
+                _ if notes.threads.is_empty() => {
+                    let of = |start: &&(&[u8], _)| name.starts_with(start.0);
+                    notes.other_system = OTHER_SYSTEMS.iter().find(of).map(|(_, system)| *system);
+                }
+                _ => {}
             }
         }
         notes
