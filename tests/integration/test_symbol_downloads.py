@@ -123,6 +123,33 @@ def test_an_analysis_downloads_what_its_stacks_lack(
     assert path not in "".join(site.asked[asked:]), "it is in the cache now"
 
 
+def test_stacks_of_a_dump_and_of_a_process_download_what_they_lack(
+    crash: tuple[Path, Path, str], site: Site, tmp_path: Path
+) -> None:
+    dump, debug, build_id = crash
+    publish(tmp_path / "site", f"buildid/{build_id}/debuginfo", debug.read_bytes())
+    words = ["stacks", "--native", "--no-local-modules", dump]
+    assert "deep" not in lastwords(*words, cwd=tmp_path).stdout
+    shown = lastwords(*words, "--symbols", site.url, cwd=tmp_path)
+    assert "deep" in shown.stdout, shown.stderr
+    assert len(site.asked) > 0
+    running = [sys.executable, "-c", "import time; print(flush=True); time.sleep(100)"]
+    with subprocess.Popen(running, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        shown = lastwords("stacks", str(process.pid), f"--symbols={site.url}", cwd=tmp_path)
+        process.kill()
+    assert "<module>" in shown.stdout, shown.stderr
+
+
+def test_stacks_say_what_is_wrong_with_a_symbol_source(
+    crash: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    wrong = lastwords("stacks", crash[0], "--symbols", "ftp://server", cwd=tmp_path)
+    assert wrong.returncode != 0
+    assert "ftp://server" in wrong.stderr
+
+
 def test_nothing_is_asked_unless_an_address_was_given(
     crash: tuple[Path, Path, str], site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

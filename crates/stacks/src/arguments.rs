@@ -60,7 +60,9 @@ Options:
   -r, --newest-first     Begin with the newest frame of each thread.
       --no-source        Do not show lines of source files.
       --json             Print the analysis document instead (docs/formats/analysis.md).
-      --symbols PATH     Symbol source: file or folder, matched by debug id. May be repeated.
+      --symbols PATH     Symbol source: file, folder, address of a server, or srv*CACHE*URL;
+                         matched by debug id. May be repeated.
+      --insecure-http    Allow http:// addresses of other machines.
       --no-local-modules Do not read the modules' files on this machine.
       --no-cache         Neither read nor write the cache of symbols.
       --strict           End with status 5 when something could not be had.
@@ -117,6 +119,8 @@ fn read_option(
         "--no-source" => arguments.has_no_source = true,
         "--json" => arguments.is_json = true,
         "--symbols" => arguments.symbols.push(path()?),
+        // Of downloads alone, which are Python's.
+        "--insecure-http" => {}
         "--no-local-modules" => arguments.has_no_local_modules = true,
         "--no-cache" => arguments.has_no_cache = true,
         "--strict" => arguments.is_strict = true,

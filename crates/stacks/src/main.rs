@@ -1,5 +1,5 @@
 //! `lastwords`: runs `stacks` itself, and `analyze FILE --json`, and hands everything else to the
-//! command line in Python.
+//! command line in Python; `stacks` with symbols of a server too.
 //!
 //! The Python side is the console script `lastwords-python`, which installers put into the folder
 //! of this executable with the right interpreter in its first line.
@@ -14,7 +14,9 @@ const MISSING_DEPENDENCY: u8 = 4;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.split_first() {
-        Some((verb, rest)) if verb == "stacks" => lastwords_stacks::run(rest),
+        Some((verb, rest)) if verb == "stacks" => {
+            lastwords_stacks::run(rest).unwrap_or_else(|| hand_over(&arguments))
+        }
         Some((verb, rest)) if verb == "analyze" => {
             lastwords_stacks::analysis::run(rest).unwrap_or_else(|| hand_over(&arguments))
         }

@@ -21,28 +21,38 @@ use crate::text::{self, Look};
 const USAGE: u8 = 2;
 const PARTIAL: u8 = 5;
 const SNIFFED: u64 = 18;
+/// Stands for the variable of the environment.
+const SYMBOL_PATH: &str = "_NT_SYMBOL_PATH";
 
-/// Runs the verb; `words` is what stands behind `lastwords stacks`.
+/// Runs the verb; `words` is what stands behind `lastwords stacks`. `None` = symbols are to be
+/// downloaded, which is Python's.
 #[must_use]
-pub fn run(words: &[OsString]) -> ExitCode {
+pub fn run(words: &[OsString]) -> Option<ExitCode> {
     let arguments = match parse(words) {
         Ok(Parsed::Show(arguments)) => arguments,
-        Ok(Parsed::Help) => return written(io::stdout().write_all(HELP.as_bytes()), 0),
+        Ok(Parsed::Help) => return Some(written(io::stdout().write_all(HELP.as_bytes()), 0)),
         Err(wrong) => {
             eprintln!("error: {wrong}\nhint: lastwords stacks --help");
-            return ExitCode::from(USAGE);
+            return Some(ExitCode::from(USAGE));
         }
     };
-    match show(&arguments) {
-        Ok(code) => code,
-        Err(failure) => {
-            eprintln!("error: {}", text::printable(&failure.message));
-            if !failure.hint.is_empty() {
-                eprintln!("hint: {}", failure.hint);
-            }
-            ExitCode::from(failure.exit_status())
-        }
+    if arguments.symbols.iter().any(|source| is_elsewhere(source)) {
+        return None;
     }
+    Some(show(&arguments).unwrap_or_else(|failure| {
+        eprintln!("error: {}", text::printable(&failure.message));
+        if !failure.hint.is_empty() {
+            eprintln!("hint: {}", failure.hint);
+        }
+        ExitCode::from(failure.exit_status())
+    }))
+}
+
+/// A server, or a list in Microsoft's form, and no file that has such a name.
+fn is_elsewhere(source: &Path) -> bool {
+    let text = source.to_string_lossy();
+    let has_form = text.contains("://") || text.contains(['*', ';']) || text == SYMBOL_PATH;
+    has_form && !source.exists()
 }
 
 fn show(arguments: &Arguments) -> Result<ExitCode, Failure> {

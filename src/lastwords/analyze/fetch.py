@@ -11,12 +11,13 @@ from lastwords.symbols.wanted import missing_modules, modules_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from lastwords.symbols.download import Download, Downloader
     from lastwords.symbols.places import Places
     from lastwords.symbols.wanted import WantedModule
 
-__all__ = ["analyze_with_downloads", "lacks_code"]
+__all__ = ["analyze_with_downloads", "lacks_code", "with_downloads"]
 
 _MAX_ROUNDS = 3
 
@@ -41,16 +42,32 @@ def analyze_with_downloads(  # noqa: PLR0913  (one parameter per option)
         DumpError: The file gives no analysis at all.
         SymbolsError: A source is not there, or a cache cannot be used.
     """
-    downloads: list[Download] = []
-    asked: set[WantedModule] = set()
-    for rounds_left in reversed(range(_MAX_ROUNDS + 1)):
-        document = analyze_dump_json(
+
+    def analyze() -> bytes:
+        return analyze_dump_json(
             path,
             symbols=places.all_paths,
             local_modules=local_modules,
             max_frames=max_frames,
             cache_dir=cache_dir,
         )
+
+    return with_downloads(analyze, downloader)
+
+
+def with_downloads(
+    analyze: Callable[[], bytes], downloader: Downloader
+) -> tuple[bytes, tuple[Download, ...]]:
+    """Analyse again and again, with downloads between, until nothing that is lacking comes.
+
+    Args:
+        analyze: Makes the core's document, with the symbols that are there by then.
+        downloader: Fills the places that `analyze` looks at.
+    """
+    downloads: list[Download] = []
+    asked: set[WantedModule] = set()
+    for rounds_left in reversed(range(_MAX_ROUNDS + 1)):
+        document = analyze()
         modules = list(modules_of(json.loads(document)))
         missing = [one for one in missing_modules(modules) if _key(one) not in asked]
         if not missing or not rounds_left:

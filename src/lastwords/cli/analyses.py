@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,13 @@ from lastwords.cli.render.clean import clean
 from lastwords.cli.symbol_options import DownloadOptions, shown_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from lastwords.symbols.download import Download, Downloader
     from lastwords.symbols.places import Places
 
-__all__ = ["analyze_at"]
+__all__ = ["analyze_at", "downloading"]
 
 
 def analyze_at(  # noqa: PLR0913  (one parameter per option)
@@ -60,16 +63,8 @@ def _with_downloads(  # noqa: PLR0913  (one parameter per option)
 ) -> bytes:
     """Analyse with what servers have; what they failed at goes to stderr."""
     from lastwords.analyze.fetch import analyze_with_downloads  # noqa: PLC0415  (urllib)
-    from lastwords.symbols.download import Downloader, FileState  # noqa: PLC0415
 
-    options = DownloadOptions()
-    with shown_progress() as progress:
-        downloader = Downloader(
-            servers=places.servers,
-            limits=options.limits(insecure_http=insecure_http),
-            parallel=options.parallel,
-            progress=progress,
-        )
+    with downloading(places, insecure_http=insecure_http) as (downloader, said):
         document, downloads = analyze_with_downloads(
             file,
             places=places,
@@ -78,7 +73,27 @@ def _with_downloads(  # noqa: PLR0913  (one parameter per option)
             max_frames=max_frames,
             cache_dir=cache_dir,
         )
+        said.extend(downloads)
+    return document
+
+
+@contextmanager
+def downloading(
+    places: Places, *, insecure_http: bool = False
+) -> Iterator[tuple[Downloader, list[Download]]]:
+    """Give a downloader, its progress shown; failures in the list go to stderr at the end."""
+    from lastwords.symbols.download import Downloader, FileState  # noqa: PLC0415
+
+    options = DownloadOptions()
+    downloads: list[Download] = []
+    with shown_progress() as progress:
+        downloader = Downloader(
+            servers=places.servers,
+            limits=options.limits(insecure_http=insecure_http),
+            parallel=options.parallel,
+            progress=progress,
+        )
+        yield downloader, downloads
     for one in downloads:
         if one.state == FileState.FAILED:
             click.echo(f"not downloaded: {clean(f'{one.url}: {one.reason}')}", err=True)
-    return document

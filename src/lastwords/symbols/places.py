@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Places", "Protocol", "Server", "default_cache", "parse_places"]
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
+_OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _VARIABLE = "_NT_SYMBOL_PATH"
 _SERVER_WORDS = ("srv", "symsrv")
 
@@ -151,6 +152,12 @@ class _Reader:
             self.paths.extend([self._cache] if self._cache.is_dir() else [])
         elif rest and word.lower() in _SERVER_WORDS:
             self._read_chain(item, rest, has_library=word.lower() == "symsrv")
+        elif _OTHER_URL.match(item) and not Path(item).exists():
+            raise SymbolsError(
+                "symbols_bad_source",
+                f"symbol source {item[:200]!r}: only http:// and https:// are asked",
+                "expected something like https://symbols.example.com",
+            )
         else:
             self.paths.append(Path(item))
 
