@@ -27,6 +27,7 @@ __all__ = [
     "set_throw_note",
     "source_checksums",
     "source_servers",
+    "unpack_zstd",
     "write_sym",
 ]
 
@@ -136,6 +137,20 @@ def crash_file_kind(path: str) -> str:
     """Tell what a file is: "minidump", "core" or "microdump".
 
     Raises `CoreError`: `dump_not_found`, `dump_not_readable`, `convert_unsupported`.
+    """
+
+def unpack_zstd(source: str, target: str, most: int) -> int:
+    """Unpack a zstd file into another.
+
+    Args:
+        source: The packed file.
+        target: The file to write, replaced if it is there.
+        most: Bytes that may come out. A file that holds more leaves as many in `target`.
+
+    Returns:
+        Bytes written.
+
+    Releases the GIL. Raises `OSError`: what is wrong, also that more would come out.
     """
 
 def convert_file(source: str, target: str, kind: str, dump_kind: str) -> bytes:

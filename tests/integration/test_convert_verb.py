@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
 import lzma
 import re
@@ -17,7 +19,7 @@ from foreign import REPOSITORY, tool
 from targets import lastwords, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -186,6 +188,22 @@ def test_a_dump_of_arm64_becomes_a_core_of_arm64(tmp_path: Path) -> None:
     found = {line.split()[0]: int(line.split()[1], 16) for line in done.stdout.splitlines()[-4:]}
     names = {"pc": "pc", "sp": "sp", "x0": "x0", "x29": "fp"}
     assert found == {name: int(registers[ours], 16) for name, ours in names.items()}
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
+def test_a_packed_file_is_unpacked_first(
+    standing: subprocess.Popen[str], tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    core = gcore(standing.pid, tmp_path)
+    packed = tmp_path / "core.packed"
+    packed.write_bytes(pack(core.read_bytes()))
+    done = convert(packed, tmp_path / "there.dmp")
+    assert (done["source_kind"], done["target_kind"]) == ("core", "minidump")
+    packed.write_bytes(packed.read_bytes()[:-100])
+    damaged = lastwords("convert", packed, tmp_path / "not.dmp", cwd=tmp_path)
+    assert damaged.returncode == 3
+    assert str(packed) in damaged.stderr
+    assert not (tmp_path / "not.dmp").exists()
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ use crate::walk::Walker;
 pub use error::{ERROR_CODES, Error};
 pub use options::{DEFAULT_MAX_FRAMES, DEFAULT_MAX_WHOLE_BYTES, Options};
 pub use session::Session;
+pub use unpack::unpack_file;
 
 /// Analyses the minidump at `path`.
 ///

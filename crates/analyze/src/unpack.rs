@@ -4,7 +4,8 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -52,6 +53,18 @@ pub(crate) fn unpack(from: &mut dyn BufRead, to: &mut dyn Write, most: u64) -> i
         }
     }
     Ok(written)
+}
+
+/// Unpacks a zstd file into another; at most `most` bytes.
+///
+/// # Errors
+/// What the system says, or what is wrong with the file; the target then holds what was there.
+pub fn unpack_file(from: &Path, to: &Path, most: u64) -> io::Result<u64> {
+    let mut from = BufReader::new(File::open(from)?);
+    let mut to = BufWriter::new(File::create(to)?);
+    let unpacked = unpack(&mut from, &mut to, most);
+    to.flush()?;
+    unpacked
 }
 
 /// More than this is no dump but a trap.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lastwords_convert::{ConvertError, Converted, FileKind};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::json;
@@ -20,6 +20,15 @@ pub(crate) fn crash_file_kind(py: Python<'_>, path: &str) -> PyResult<&'static s
     guarded("crash_file_kind", || {
         let kind = py.detach(|| lastwords_convert::kind_of(Path::new(path)));
         kind.map(FileKind::as_str).map_err(|error| convert_error(&error))
+    })
+}
+
+/// Unpack a zstd file; at most so many bytes of it.
+#[pyfunction]
+pub(crate) fn unpack_zstd(py: Python<'_>, source: &str, target: &str, most: u64) -> PyResult<u64> {
+    guarded("unpack_zstd", || {
+        let unpack = || lastwords_analyze::unpack_file(Path::new(source), Path::new(target), most);
+        py.detach(unpack).map_err(|error| PyOSError::new_err(error.to_string()))
     })
 }
 

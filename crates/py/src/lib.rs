@@ -284,6 +284,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(symbols::identify_symbol_files, module)?)?;
     module.add_function(wrap_pyfunction!(convert::convert_file, module)?)?;
     module.add_function(wrap_pyfunction!(convert::crash_file_kind, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::unpack_zstd, module)?)?;
     module.add_function(wrap_pyfunction!(symbols::write_sym, module)?)?;
     module.add_function(wrap_pyfunction!(symbols::lookup_addresses, module)?)?;
     module.add_function(wrap_pyfunction!(symbols::find_symbols, module)?)?;

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from lastwords.analyze.crash_file import unpacked
 from lastwords.errors import CODES, ConvertError, DumpError, LastwordsError
 
 __all__ = ["Conversion", "convert", "is_microdump"]
@@ -51,7 +52,7 @@ def convert(source: Path, target: Path, *, dump_kind: str = "full") -> Conversio
     The result replaces a file that is there, when it is whole.
 
     Args:
-        source: The file; what it is, its first bytes tell.
+        source: The file, or a gzip, xz, bzip2 or zstd file of it; what it is, its first bytes tell.
         target: Where the result goes.
         dump_kind: What a minidump made of a core holds: `full`, `mini`, `custom:FLAGS`.
 
@@ -59,21 +60,26 @@ def convert(source: Path, target: Path, *, dump_kind: str = "full") -> Conversio
         DumpError: The source is not there, not readable or damaged.
         ConvertError: It is of another kind, or the result cannot be written.
     """
+    with unpacked(source) as (plain, _packed_file):
+        return _convert(plain, source, target, dump_kind)
+
+
+def _convert(plain: Path, named: Path, target: Path, dump_kind: str) -> Conversion:
     from lastwords import _native as core  # noqa: PLC0415
 
     try:
-        kind = core.crash_file_kind(os.fspath(source))
+        kind = core.crash_file_kind(os.fspath(plain))
         with tempfile.TemporaryDirectory(
             prefix=".lastwords-convert-", dir=target.parent
         ) as scratch:
             written = Path(scratch, "result")
             report = json.loads(
-                core.convert_file(os.fspath(source), os.fspath(written), kind, dump_kind)
+                core.convert_file(os.fspath(plain), os.fspath(written), kind, dump_kind)
             )
             written.chmod(0o600)
             written.replace(target)
     except core.CoreError as error:
-        _raise(error)
+        _raise(error, plain, named)
     except OSError as error:
         raise ConvertError(
             "convert_failed",
@@ -90,8 +96,10 @@ def convert(source: Path, target: Path, *, dump_kind: str = "full") -> Conversio
     )
 
 
-def _raise(error: Exception) -> NoReturn:
+def _raise(error: Exception, plain: Path, named: Path) -> NoReturn:
+    """Raise the core's error; messages name the file that was given."""
     code, message, hint = error.args
+    message = message.replace(str(plain), str(named))
     if code not in CODES:
         raise LastwordsError("core_failed", f"{code}: {message}", hint) from error
     kind = ConvertError if code.startswith("convert_") else DumpError

@@ -8,7 +8,8 @@ needed.
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedIOBase
 
-__all__ = ["CrashFile", "opened_as_minidump", "with_origin"]
+__all__ = ["CrashFile", "opened_as_minidump", "unpacked", "with_origin"]
 
 _SNIFFED_BYTES = 4096
-_READ_BY_THE_CORE = (b"MDMP", b"PMDM", b"\x28\xb5\x2f\xfd")
-_PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
+_READ_BY_THE_CORE = (b"MDMP", b"PMDM")
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 _MAX_UNPACKED_BYTES = 16 << 30
 _MAX_WHOLE_CORE_BYTES = 256 << 20
 _CHUNK_BYTES = 1 << 20
@@ -56,8 +62,11 @@ def opened_as_minidump(path: Path) -> Iterator[CrashFile]:
         DumpError: The file is packed and damaged, or a core or microdump that cannot be used.
     """
     start = _start_of(path)
-    packing = next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
+    packing = _packing(start)
     if packing is None and _convertible_kind(path, start) is None:
+        yield CrashFile(path=path)
+        return
+    if packing == "zstd" and not _convertible_kind(path, _start_of_zstd(path)):
         yield CrashFile(path=path)
         return
     import tempfile  # noqa: PLC0415  (minidumps, the rule, start 10 ms sooner without)
@@ -68,7 +77,7 @@ def opened_as_minidump(path: Path) -> Iterator[CrashFile]:
             source = Path(scratch, "unpacked")
             _unpack(path, packing, source)
             start = _start_of(source)
-            origin = f"{'an' if packing == 'xz' else 'a'} {packing} file"
+            origin = _packed_file(packing)
         kind = _convertible_kind(source, start)
         if kind is None:
             yield CrashFile(path=source, origin=f"{origin} of a minidump")
@@ -78,6 +87,50 @@ def opened_as_minidump(path: Path) -> Iterator[CrashFile]:
         yield CrashFile(
             path=made.path, origin=f"{origin} of {inner}" if origin else inner, notes=made.notes
         )
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """Give a file as it is, or a packed one unpacked, and `a gzip file` or such for the latter.
+
+    Raises:
+        DumpError: It is packed and damaged.
+    """
+    packing = _packing(_start_of(path))
+    if packing is None:
+        yield path, None
+        return
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="lastwords-unpacked-") as scratch:
+        plain = Path(scratch, "unpacked")
+        _unpack(path, packing, plain)
+        yield plain, _packed_file(packing)
+
+
+def _packing(start: bytes) -> str | None:
+    return next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
+
+
+def _packed_file(packing: str) -> str:
+    return f"{'an' if packing == 'xz' else 'a'} {packing} file"
+
+
+def _start_of_zstd(path: Path) -> bytes:
+    """The first bytes that are packed; nothing of a file that is damaged there."""
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="lastwords-unpacked-") as scratch:
+        head = Path(scratch, "head")
+        with suppress(OSError):  # more is in it
+            _unpack_zstd(path, head, _SNIFFED_BYTES)
+        return _start_of(head)
+
+
+def _unpack_zstd(path: Path, target: Path, most: int) -> None:
+    from lastwords import _native as core  # noqa: PLC0415
+
+    core.unpack_zstd(os.fspath(path), os.fspath(target), most)
 
 
 def with_origin(document: bytes, file: CrashFile) -> bytes:
@@ -133,6 +186,9 @@ def _unpack(path: Path, packing: str, target: Path) -> None:
         "bzip2": bz2.BZ2File,
     }
     try:
+        if packing == "zstd":
+            _unpack_zstd(path, target, _room(target))
+            return
         with openers[packing](path) as packed, target.open("wb") as plain:
             _copy(packed, plain)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
@@ -143,10 +199,14 @@ def _unpack(path: Path, packing: str, target: Path) -> None:
         ) from error
 
 
-def _copy(packed: BufferedIOBase, plain: IO[bytes]) -> None:
+def _room(target: Path) -> int:
     import shutil  # noqa: PLC0415
 
-    left = min(_MAX_UNPACKED_BYTES, shutil.disk_usage(Path(plain.name).parent).free // 2)
+    return min(_MAX_UNPACKED_BYTES, shutil.disk_usage(target.parent).free // 2)
+
+
+def _copy(packed: BufferedIOBase, plain: IO[bytes]) -> None:
+    left = _room(Path(plain.name))
     while chunk := packed.read(_CHUNK_BYTES):
         left -= len(chunk)
         if left < 0:

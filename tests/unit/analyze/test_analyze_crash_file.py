@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lastwords.analyze.convert import convert
 from lastwords.analyze.crash_file import CrashFile, opened_as_minidump, with_origin
 from lastwords.errors import ConvertError, DumpError, LastwordsError
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BREAKPAD = "files/google+breakpad/src/processor/testdata"
+NETBSD = (
+    "files/llvm-mirror+lldb/packages/Python/lldbsuite/test/functionalities/postmortem/netbsd-core"
+)
 CORES = "files/llvm-mirror+lldb/packages/Python/lldbsuite/test/functionalities/postmortem/elf-core"
 
 
@@ -32,6 +36,27 @@ def test_what_the_core_reads_or_refuses_is_passed_through(tmp_path: Path, start:
 def test_a_file_that_is_not_there_is_left_to_the_core(tmp_path: Path) -> None:
     with opened_as_minidump(tmp_path / "none") as file:
         assert file.path == tmp_path / "none"
+
+
+def zstd(data: bytes) -> bytes:
+    """A zstd file of one block that is not compressed (RFC 8878, 3.1.1)."""
+    header = b"\x28\xb5\x2f\xfd" + b"\xa0" + len(data).to_bytes(4, "little")
+    return header + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
+def test_a_zstd_file_of_a_minidump_is_left_to_the_core(tmp_path: Path) -> None:
+    path = tmp_path / "crash.dmp.zst"
+    path.write_bytes(zstd(b"MDMP" + bytes(8000)))
+    with opened_as_minidump(path) as file:
+        assert (file.path, file.origin) == (path, None)
+
+
+def test_a_zstd_file_of_a_core_is_unpacked(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "core.zst"
+    path.write_bytes(zstd((corpus / f"{CORES}/linux-x86_64.core").read_bytes()))
+    with opened_as_minidump(path) as file:
+        assert file.path.read_bytes()[:4] == b"MDMP"
+        assert file.origin == "a zstd file of an ELF core"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +90,10 @@ def test_a_packed_file_that_is_cut_is_refused(
     ("name", "origin"),
     [
         (f"{BREAKPAD}/microdump-x86.dmp", "a Breakpad microdump"),
+        (f"{BREAKPAD}/microdump-mips32.dmp", "a Breakpad microdump"),
         (f"{CORES}/linux-x86_64.core", "an ELF core"),
+        (f"{CORES}/linux-i386.core", "an ELF core"),
+        (f"{CORES}/linux-arm.core", "an ELF core"),
     ],
 )
 def test_cores_and_microdumps_become_minidumps(corpus: Path, name: str, origin: str) -> None:
@@ -85,8 +113,7 @@ def test_a_packed_core_is_unpacked_and_converted(corpus: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "kind", "hint"),
     [
-        (f"{CORES}/linux-i386.core", "an ELF core", "gdb"),
-        (f"{BREAKPAD}/microdump-mips32.dmp", "a Breakpad microdump", "whole log"),
+        (f"{NETBSD}/1lwp_SIGSEGV.amd64.core", "an ELF core", "gdb"),
     ],
 )
 def test_what_cannot_be_converted_is_named(corpus: Path, name: str, kind: str, hint: str) -> None:
@@ -117,3 +144,19 @@ def test_the_document_says_what_it_was_made_from(tmp_path: Path) -> None:
             "message": "no names of threads",
         },
     ]
+
+
+def test_a_microdump_of_an_unknown_processor_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("-----BEGIN BREAKPAD MICRODUMP-----\nO L sparc 1 x\nC 00\n")
+    with pytest.raises(ConvertError) as caught, opened_as_minidump(log):
+        pass
+    assert "a Breakpad microdump" in caught.value.message
+    assert "whole log" in (caught.value.hint or "")
+
+
+def test_a_zstd_file_is_converted(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "core.zst"
+    path.write_bytes(zstd((corpus / f"{CORES}/linux-x86_64.core").read_bytes()))
+    done = convert(path, tmp_path / "out.dmp")
+    assert (done.source_kind, done.path.read_bytes()[:4]) == ("core", b"MDMP")
