@@ -24,6 +24,19 @@ class Confidence(str, Enum):
     def _missing_(cls, value: object) -> Confidence:  # noqa: ARG003  (the protocol's signature)
         return cls.UNKNOWN
 
+    @property
+    def words(self) -> str:
+        """How a person says it."""
+        return _CONFIDENCE_WORDS[self]
+
+
+_CONFIDENCE_WORDS = {
+    Confidence.HIGH: "sure",
+    Confidence.MEDIUM: "likely",
+    Confidence.LOW: "perhaps",
+    Confidence.UNKNOWN: "not known how sure",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -47,6 +60,19 @@ class Rating(str, Enum):
     @classmethod
     def _missing_(cls, value: object) -> Rating:  # noqa: ARG003  (as above)
         return cls.NOT_ANALYZED
+
+    @property
+    def words(self) -> str | None:
+        """What it means to a person; `None` when the crash was not rated."""
+        return _RATING_WORDS.get(self)
+
+
+_RATING_WORDS = {
+    Rating.HIGH: "high: memory corruption that an attacker can probably use",
+    Rating.INTERESTING: "interesting: memory may be corrupted in a way that can be used",
+    Rating.LOW: "low: memory is not corrupted directly",
+    Rating.NONE: "none",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from lastwords.signature import SignatureResult, from_report, sign
 from lastwords.store import BlobKind
 from lastwords.web.dump_view import breadcrumbs, dump_facts, handles
 from lastwords.web.exception_view import ExceptionView, ThrowView, exception_chain, throws
+from lastwords.web.finding_view import FindingView, findings
 from lastwords.web.json_view import mapping, mappings, number, text
 from lastwords.web.stack_view import ThreadView, threads
 
@@ -52,6 +53,7 @@ class ReportView:
 
     Args:
         facts: Label and value of what happened, only those that are known.
+        findings: Likely causes with their evidence, and the exploitability.
         throws: C++ exceptions that were thrown before the crash, newest first.
         throws_left_out: Throws that are in the raw document only.
         breadcrumbs: Time and text of the newest ones, the newest last.
@@ -72,6 +74,7 @@ class ReportView:
     """
 
     facts: tuple[tuple[str, str], ...] = ()
+    findings: tuple[FindingView, ...] = ()
     exception: tuple[ExceptionView, ...] = ()
     throws: tuple[ThrowView, ...] = ()
     throws_left_out: int = 0
@@ -128,6 +131,7 @@ def report_view(store: Store, stored: StoredReport) -> ReportView:
     has_documents = found.report is not None or found.analysis is not None
     return ReportView(
         facts=tuple(_facts(stored, report, analysis)),
+        findings=findings(analysis),
         exception=tuple(exception_chain(mapping(report.get("exception")))),
         throws=tuple(all_throws),
         throws_left_out=throws_left_out,

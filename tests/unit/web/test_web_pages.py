@@ -351,11 +351,34 @@ def test_the_reports_own_words_of_the_death_are_shown(client, reports):
     assert "Abort message free(): invalid pointer" in text
 
 
+def test_likely_causes_are_shown_with_their_evidence(client, reports):
+    document = analysis()
+    document["crash_info"]["findings"] = [
+        {
+            "code": "null_pointer",
+            "title": "Read through a <null> pointer",
+            "confidence": "high",
+            "evidence": ["rax is 0", "the address is 0x10", 7],
+        },
+        {"code": "bit_flip", "confidence": "odd"},
+    ]
+    document["crash_info"]["exploitability"] = {"rating": "none", "reasons": ["a read of 0x10"]}
+    report_id, _ = reports.native(document=document)
+    text = visible(page(client, f"/reports/{report_id}"))
+    assert (
+        "Likely causes Read through a &lt;null&gt; pointer (sure) rax is 0 the address is 0x10"
+        in text
+    )
+    assert "bit_flip (not known how sure)" in text
+    assert "Exploitability none a read of 0x10" in text
+
+
 @pytest.mark.parametrize("odd", [7, "text", [7], {"a": 1}, [{"frames": 3}], [[]]])
 def test_odd_documents_give_a_page_all_the_same(client, reports, odd):
     document = analysis(throws=odd, handles=odd, lastwords=odd)
     document["threads"][1].update(info=odd, kernel_stack=odd)
-    document["crash_info"].update(stack_overflow=odd, cpp_exception=odd)
+    document["crash_info"].update(stack_overflow=odd, cpp_exception=odd, findings=odd)
+    document["crash_info"]["exploitability"] = {"rating": odd, "reasons": odd}
     report_id, _ = reports.native(
         document=document,
         report=signal_report(mechanism={"type": odd, "end": odd, "last_words": odd}),

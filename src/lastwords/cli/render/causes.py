@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from lastwords.cli.render.clean import clean
 from lastwords.cli.render.styled import Text
-from lastwords.report.crash_facts import Confidence, Rating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,18 +17,6 @@ __all__ = ["cause_lines"]
 
 _MAX_FINDINGS = 8
 _MAX_EVIDENCE = 8
-_SURE = {
-    Confidence.HIGH: "sure",
-    Confidence.MEDIUM: "likely",
-    Confidence.LOW: "perhaps",
-    Confidence.UNKNOWN: "not known how sure",
-}
-_RATINGS = {
-    Rating.HIGH: "high: memory corruption that an attacker can probably use",
-    Rating.INTERESTING: "interesting: memory may be corrupted in a way that can be used",
-    Rating.LOW: "low: memory is not corrupted directly",
-    Rating.NONE: "none",
-}
 
 
 def cause_lines(analysis: Analysis) -> Iterator[Text]:
@@ -47,12 +34,12 @@ def cause_lines(analysis: Analysis) -> Iterator[Text]:
 
 def _finding_lines(finding: Finding) -> Iterator[Text]:
     title = clean(finding.title or finding.code or "not named")
-    yield Text(f"  {title}", style="bold").append(f"  ({_SURE[finding.confidence]})", style="dim")
+    yield Text(f"  {title}", style="bold").append(f"  ({finding.confidence.words})", style="dim")
     yield from _evidence_lines(finding.evidence)
 
 
 def _exploitability_lines(exploitability: Exploitability) -> Iterator[Text]:
-    words = _RATINGS.get(exploitability.rating)
+    words = exploitability.rating.words
     if words is None:
         return
     yield Text("  Exploitability ", style="dim").append(words)
