@@ -113,18 +113,29 @@ impl DebugInfo {
     /// [`DebugInfo::notes`].
     #[must_use]
     pub fn open(paths: &[PathBuf]) -> Self {
+        Self::open_all(paths, false)
+    }
+
+    /// The same, with the files of this machine that they name: split units (`.dwo`, a `.dwp`
+    /// beside), dwz's supplementary file.
+    #[must_use]
+    pub fn open_with_named(paths: &[PathBuf]) -> Self {
+        Self::open_all(paths, true)
+    }
+
+    fn open_all(paths: &[PathBuf], follows: bool) -> Self {
         let mut info = Self::default();
         let mut seen: Vec<&Path> = Vec::new();
         for path in paths {
             if !seen.contains(&path.as_path()) {
                 seen.push(path);
-                info.add(path);
+                info.add(path, follows);
             }
         }
         info
     }
 
-    fn add(&mut self, path: &Path) {
+    fn add(&mut self, path: &Path, follows: bool) {
         let file = match MappedFile::map(path) {
             Ok(file) => file,
             Err(error) => return self.note(path, &error),
@@ -145,7 +156,7 @@ impl DebugInfo {
             Err(error) => return self.note(path, &error),
         };
         if self.dwarf.is_none() && object.has_dwarf() {
-            match DwarfInfo::load(&object) {
+            match DwarfInfo::load(&object, follows) {
                 Ok(dwarf) => self.dwarf = Some(dwarf),
                 Err(error) => self.note(path, &error),
             }

@@ -1,8 +1,10 @@
 //! ELF, PE and Mach-O files: sections, constant bytes, symbol tables.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
+use gimli::RunTimeEndian;
 use lastwords_symbols::MappedFile;
 use object::read::{
     ExportTarget, NameOrOrdinal, Object, ObjectSection, ObjectSegment, ObjectSymbol,
@@ -27,6 +29,31 @@ pub(crate) struct ObjectFile {
 }
 
 impl ObjectFile {
+    /// Opens a file that may not be there.
+    pub(crate) fn of_path(path: &Path) -> Option<Self> {
+        Self::open(MappedFile::map(path).ok()?).ok()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(crate) fn endian(&self) -> RunTimeEndian {
+        if self.is_little_endian { RunTimeEndian::Little } else { RunTimeEndian::Big }
+    }
+
+    /// Path and build id of dwz's supplementary file (`.gnu_debugaltlink`).
+    pub(crate) fn alternative(&self) -> Option<(String, Vec<u8>)> {
+        let object = object::File::parse(&**self.file).ok()?;
+        let (name, build_id) = object.gnu_debugaltlink().ok()??;
+        Some((String::from_utf8_lossy(name).into_owned(), build_id.to_vec()))
+    }
+
+    pub(crate) fn build_id(&self) -> Option<Vec<u8>> {
+        let object = object::File::parse(&**self.file).ok()?;
+        object.build_id().ok().flatten().map(<[u8]>::to_vec)
+    }
+
     /// Reads the headers.
     pub(crate) fn open(file: Arc<MappedFile>) -> Result<Self, object::Error> {
         let object = object::File::parse(&**file)?;

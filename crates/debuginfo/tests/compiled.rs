@@ -68,9 +68,87 @@ fn compiled(folder: &Path, flags: &[&str]) -> Option<PathBuf> {
 fn opened(flags: &[&str]) -> Option<(tempfile::TempDir, DebugInfo)> {
     let folder = tempfile::tempdir().unwrap();
     let program = compiled(folder.path(), flags)?;
-    let info = DebugInfo::open(&[program]);
+    let info = DebugInfo::open_with_named(&[program]);
     assert_eq!(info.notes(), [""; 0]);
     Some((folder, info))
+}
+
+/// The types, names and variables of the source.
+fn check(info: &DebugInfo, what: &str) {
+    let (types, _) = info.types_like("ns::n*", 10);
+    assert_eq!(types.len(), 1, "{what}: {types:?}");
+    let node = info.describe(types[0].id).unwrap();
+    let field = |name: &str| node.fields.iter().find(|field| field.name == name).unwrap();
+    assert_eq!(field("next").of.name, "Node*", "{what}");
+    assert_eq!(field("arr").of.name, "Inner[2]", "{what}");
+    let color = info.describe(field("color").of.id.unwrap()).unwrap();
+    assert_eq!(color.enumerators.len(), 2, "{what}");
+    let (_, type_id) = info.global("global_counter").unwrap();
+    assert_eq!(info.describe(type_id).unwrap().name, "int", "{what}");
+    let inner = info.names_equal("ns::inner")[0];
+    let cfa = 0x7fff_0000_1000;
+    let registers = HashMap::from([("rbp", cfa - 16), ("rsp", cfa - 16)]);
+    let frame = Frame { registers, memory: HashMap::new(), cfa };
+    let scopes = info.variables(inner.rva + inner.size.unwrap() - 4, &frame);
+    let names = scopes.iter().flat_map(|scope| &scope.variables).map(|one| {
+        let of = one.type_id.and_then(|id| info.describe(id)).unwrap();
+        (one.name.clone(), of.name)
+    });
+    let expected = [("node", "Node*"), ("count", "int"), ("total", "int")]
+        .map(|(name, of)| (name.to_owned(), of.to_owned()));
+    assert_eq!(names.collect::<Vec<_>>(), expected, "{what}");
+}
+
+fn run(folder: &Path, program: &str, arguments: &[&str]) -> bool {
+    let done = Command::new(program).args(arguments).current_dir(folder).output();
+    done.is_ok_and(|done| done.status.success())
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn split_units_are_read_from_their_files_and_from_a_package() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let flags = ["-O0", "-g", "-gsplit-dwarf", version, "-fno-omit-frame-pointer"];
+        let Some((folder, info)) = opened(&flags) else { return };
+        check(&info, version);
+        let program = folder.path().join("victim");
+        let alone = DebugInfo::open(std::slice::from_ref(&program));
+        assert_eq!(alone.types_like("ns::n*", 10).0.len(), 0, "only files that are given");
+        let split: Vec<PathBuf> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "dwo"))
+            .collect();
+        let [split] = split.as_slice() else { panic!("{split:?}") };
+        let packed = ["llvm-dwp-19", "llvm-dwp", "dwp"]
+            .iter()
+            .any(|dwp| run(folder.path(), dwp, &[split.to_str().unwrap(), "-o", "victim.dwp"]));
+        std::fs::remove_file(split).unwrap();
+        let gone = DebugInfo::open_with_named(std::slice::from_ref(&program));
+        if packed {
+            check(&gone, &format!("{version}, package"));
+            std::fs::remove_file(folder.path().join("victim.dwp")).unwrap();
+        }
+        let gone = DebugInfo::open_with_named(&[program]);
+        assert_eq!(gone.types_like("ns::n*", 10).0.len(), 0);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_dwz_moved_into_a_shared_file_is_read_from_there() {
+    let flags = ["-O0", "-g", "-gdwarf-4", "-fno-omit-frame-pointer"];
+    let Some((folder, _)) = opened(&flags) else { return };
+    let shared = "cp victim a && cp victim b && dwz -m common.dwz a b";
+    if !run(folder.path(), "sh", &["-c", shared]) {
+        eprintln!("skipped: no dwz on this machine");
+        return;
+    }
+    let program = folder.path().join("a");
+    check(&DebugInfo::open_with_named(std::slice::from_ref(&program)), "dwz");
+    std::fs::remove_file(folder.path().join("common.dwz")).unwrap();
+    let gone = DebugInfo::open_with_named(&[program]);
+    assert_eq!(gone.types_like("ns::n*", 10).0.len(), 0);
 }
 
 #[test]

@@ -89,7 +89,8 @@ impl Debuggee<'_> {
         if let ModuleStatus::Loaded { path, .. } = symbols.status() {
             paths.push(path);
         }
-        Some(DebugInfo::open(&paths))
+        let is_local = self.options.local_modules;
+        Some(if is_local { DebugInfo::open_with_named(&paths) } else { DebugInfo::open(&paths) })
     }
 }
 

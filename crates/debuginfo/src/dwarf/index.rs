@@ -26,7 +26,7 @@ type Declared = HashMap<gimli::UnitOffset, String>;
 #[derive(Default)]
 pub(crate) struct Index {
     pub(crate) places: Vec<Place>,
-    /// Name, offset in `.debug_info`, size; of each name the first definition.
+    /// Name, id, size; of each name the first definition.
     pub(crate) types: Vec<(String, u64, Option<u64>)>,
 }
 
@@ -116,9 +116,9 @@ impl Index {
         if entry.attr_value(DW_AT_declaration).is_some() {
             return;
         }
-        let Some(offset) = entry.offset().to_debug_info_offset(&unit.header) else { return };
+        let Some(id) = unit.id_of(entry.offset()) else { return };
         let size = entry.attr_value(DW_AT_byte_size).and_then(|value| value.udata_value());
-        self.types.push((name, offset.0 as u64, size));
+        self.types.push((name, id, size));
     }
 
     fn add_function(
@@ -157,7 +157,7 @@ impl Index {
         let address = match operations.next() {
             Ok(Some(gimli::Operation::Address { address })) => Some(address),
             Ok(Some(gimli::Operation::AddressIndex { index })) => {
-                info.dwarf.address(unit, index).ok()
+                unit.dwarf.address(unit, index).ok()
             }
             _ => None,
         };

@@ -52,7 +52,7 @@ impl At<'_> {
         if let AttributeValue::Exprloc(expression) = value {
             return Ok(Some(expression));
         }
-        let Some(mut list) = self.info.dwarf.attr_locations(unit, value)? else { return Ok(None) };
+        let Some(mut list) = unit.dwarf.attr_locations(unit, value)? else { return Ok(None) };
         let mut left = 65_536_u32;
         while let (Some(entry), true) = (list.next()?, left > 0) {
             left = left.saturating_sub(1);
@@ -111,7 +111,7 @@ impl At<'_> {
                     evaluation.resume_with_relocated_address(moved).map_err(text)?
                 }
                 EvaluationResult::RequiresIndexedAddress { index, relocate } => {
-                    let address = self.info.dwarf.address(unit, index).map_err(text)?;
+                    let address = unit.dwarf.address(unit, index).map_err(text)?;
                     let address = if relocate { self.moved(address) } else { address };
                     evaluation.resume_with_indexed_address(address).map_err(text)?
                 }

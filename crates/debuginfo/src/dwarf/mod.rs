@@ -1,35 +1,32 @@
 //! DWARF 2 to 5: units, functions by address, names.
-//!
-//! Split units (`.dwo`, `.dwp`) are read for lines by `lastwords-symbols`, not here.
 
 mod index;
 mod location;
 mod types;
+mod units;
 mod variables;
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
-use gimli::{EndianArcSlice, RunTimeEndian, SectionId};
+use gimli::{EndianArcSlice, RunTimeEndian};
 
 use self::index::Index;
+pub(crate) use self::units::Unit;
+use self::units::Units;
 use crate::names::{NameKind, NameTable};
 use crate::object_file::ObjectFile;
 use crate::pattern::Pattern;
 use crate::types::TypeEntry;
 
 pub(crate) type Reader = EndianArcSlice<RunTimeEndian>;
-pub(crate) type Unit = gimli::Unit<Reader>;
 pub(crate) type Entry = gimli::DebuggingInformationEntry<Reader>;
 
-const MAX_UNITS: usize = 262_144;
 /// Entries that are read for the index: the largest browsers have some hundred million.
 const MAX_ENTRIES: usize = 64 << 20;
 const MAX_RANGES: usize = 4 << 20;
 
-/// The DWARF of one file.
+/// The DWARF of one module.
 pub(crate) struct DwarfInfo {
-    dwarf: gimli::Dwarf<Reader>,
     units: Vec<Unit>,
     /// Start, end and unit, by start; addresses of the file.
     ranges: Vec<(u64, u64, usize)>,
@@ -39,30 +36,13 @@ pub(crate) struct DwarfInfo {
 }
 
 impl DwarfInfo {
-    /// Reads the root entry of every unit.
-    pub(crate) fn load(object: &ObjectFile) -> Result<Self, gimli::Error> {
-        let endian =
-            if object.is_little_endian { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        let section = |id: SectionId| {
-            let bytes = object.section(id.name()).unwrap_or_else(|| Arc::from(&[][..]));
-            Ok::<_, gimli::Error>(EndianArcSlice::new(bytes, endian))
-        };
-        let dwarf = gimli::Dwarf::load(section)?;
-        let mut units = Vec::new();
-        let mut headers = dwarf.units();
-        while let Some(header) = headers.next()? {
-            if units.len() >= MAX_UNITS {
-                break;
-            }
-            if let Ok(unit) = dwarf.unit(header) {
-                units.push(unit);
-            }
-        }
-        let ranges = ranges_of(&dwarf, &units);
+    /// Reads the root entry of every unit. `follows`: whether files that the file names (split
+    /// units, dwz's supplementary file) are opened.
+    pub(crate) fn load(object: &ObjectFile, follows: bool) -> Result<Self, gimli::Error> {
+        let units = Units::read(object, follows)?;
         Ok(Self {
-            dwarf,
-            units,
-            ranges,
+            ranges: ranges_of(&units),
+            units: units.list,
             image_base: object.image_base,
             architecture: object.architecture,
             index: OnceCell::new(),
@@ -114,34 +94,30 @@ impl DwarfInfo {
         Some((found.rva, found.type_id?))
     }
 
-    /// The unit that an offset of `.debug_info` lies in, and the offset in it.
+    /// The unit that an id lies in, and the offset in it.
     fn unit_of(&self, id: u64) -> Option<(&Unit, gimli::UnitOffset)> {
-        let offset = gimli::DebugInfoOffset(usize::try_from(id).ok()?);
-        let at = self.units.partition_point(|unit| {
-            unit.header.debug_info_offset().is_some_and(|start| start.0 <= offset.0)
-        });
+        let at = self.units.partition_point(|unit| unit.start().is_some_and(|start| start <= id));
         let unit = self.units.get(at.checked_sub(1)?)?;
-        Some((unit, offset.to_unit_offset(&unit.header)?))
+        Some((unit, unit.offset_of(id)?))
     }
 
-    /// What a type attribute leads to, as an offset of `.debug_info`.
+    /// The id of what a type attribute leads to.
     fn type_id(&self, unit: &Unit, entry: &Entry) -> Option<u64> {
         self.reference(unit, entry.attr_value(gimli::DW_AT_type)?)
     }
 
     fn reference(&self, unit: &Unit, value: gimli::AttributeValue<Reader>) -> Option<u64> {
         match value {
-            gimli::AttributeValue::UnitRef(offset) => {
-                Some(offset.to_debug_info_offset(&unit.header)?.0 as u64)
-            }
-            gimli::AttributeValue::DebugInfoRef(offset) => Some(offset.0 as u64),
+            gimli::AttributeValue::UnitRef(offset) => unit.id_of(offset),
+            gimli::AttributeValue::DebugInfoRef(offset) => Some(unit.id(offset)),
+            gimli::AttributeValue::DebugInfoRefSup(offset) => Some(unit.supplementary_id(offset)),
             _ => None,
         }
     }
 
     fn text(&self, unit: &Unit, entry: &Entry, name: gimli::DwAt) -> Option<String> {
         let value = entry.attr_value(name)?;
-        let text = self.dwarf.attr_string(unit, value).ok()?;
+        let text = unit.dwarf.attr_string(unit, value).ok()?;
         let bytes = gimli::Reader::to_slice(&text).ok()?.into_owned();
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -183,7 +159,7 @@ impl DwarfInfo {
     /// The ranges of an entry's code.
     fn ranges_of_entry(&self, unit: &Unit, entry: &Entry) -> Vec<gimli::Range> {
         let mut list = Vec::new();
-        if let Ok(mut ranges) = self.dwarf.die_ranges(unit, entry) {
+        if let Ok(mut ranges) = unit.dwarf.die_ranges(unit, entry) {
             while let Ok(Some(range)) = ranges.next() {
                 list.push(range);
                 if list.len() >= 4_096 {
@@ -195,11 +171,14 @@ impl DwarfInfo {
     }
 }
 
-fn ranges_of(dwarf: &gimli::Dwarf<Reader>, units: &[Unit]) -> Vec<(u64, u64, usize)> {
+fn ranges_of(units: &Units) -> Vec<(u64, u64, usize)> {
     let mut list = Vec::new();
-    for (index, unit) in units.iter().enumerate() {
+    for (index, unit) in units.list.iter().enumerate() {
+        // A skeleton tells the ranges of the unit that it stands for.
+        let place = units.split.binary_search_by_key(&index, |(skeleton, _)| *skeleton);
+        let index = place.ok().and_then(|at| units.split.get(at)).map_or(index, |(_, one)| *one);
         let before = list.len();
-        if let Ok(mut ranges) = dwarf.unit_ranges(unit) {
+        if let Ok(mut ranges) = unit.dwarf.unit_ranges(unit) {
             while let Ok(Some(range)) = ranges.next() {
                 if list.len() < MAX_RANGES && range.begin < range.end {
                     list.push((range.begin, range.end, index));
@@ -211,5 +190,6 @@ fn ranges_of(dwarf: &gimli::Dwarf<Reader>, units: &[Unit]) -> Vec<(u64, u64, usi
         }
     }
     list.sort_unstable();
+    list.dedup();
     list
 }

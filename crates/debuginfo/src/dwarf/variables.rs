@@ -179,7 +179,7 @@ impl DwarfInfo {
         let value = entry
             .attr_value(gimli::DW_AT_call_return_pc)
             .or_else(|| entry.attr_value(gimli::DW_AT_low_pc))?;
-        self.dwarf.attr_address(unit, value).ok()?
+        unit.dwarf.attr_address(unit, value).ok()?
     }
 
     /// The function of a unit that holds an address.
