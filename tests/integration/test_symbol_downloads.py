@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -121,6 +122,21 @@ def test_an_analysis_downloads_what_its_stacks_lack(
     asked = len(site.asked)
     assert top_frame(dump, tmp_path, "--symbols", site.url)["function"] == "deep"
     assert path not in "".join(site.asked[asked:]), "it is in the cache now"
+
+
+@pytest.mark.parametrize("way", ["--json", "--json-lines"])
+def test_what_a_server_failed_at_is_in_the_document(
+    crash: tuple[Path, Path, str], tmp_path: Path, way: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        gone = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    words = ["analyze", crash[0], way, "--strict", "--no-local-modules", "--symbols", gone]
+    done = lastwords(*words, cwd=tmp_path)
+    assert done.returncode == 5, done.stderr
+    errors = json.loads(done.stdout)["soft_errors"]
+    [failed] = [error for error in errors if error["code"] == "symbols_not_downloaded"]
+    assert failed["where"].startswith(gone)
+    assert failed["message"]
 
 
 def test_stacks_of_a_dump_and_of_a_process_download_what_they_lack(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lastwords.analyze.dump import analyze_dump_json
+from lastwords.symbols.download import FileState
 from lastwords.symbols.wanted import missing_modules, modules_of
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["analyze_with_downloads", "lacks_code", "with_downloads"]
 
 _MAX_ROUNDS = 3
+_MAX_FAILURES = 100
 
 
 def analyze_with_downloads(  # noqa: PLR0913  (one parameter per option)
@@ -36,7 +40,8 @@ def analyze_with_downloads(  # noqa: PLR0913  (one parameter per option)
     New symbols may show frames in further modules, so this is repeated, at most three times.
 
     Returns:
-        The core's document, and what became of the downloads.
+        The core's document, with what servers failed at among its soft errors, and what became of
+        the downloads.
 
     Raises:
         DumpError: The file gives no analysis at all.
@@ -52,7 +57,22 @@ def analyze_with_downloads(  # noqa: PLR0913  (one parameter per option)
             cache_dir=cache_dir,
         )
 
-    return with_downloads(analyze, downloader)
+    document, downloads = with_downloads(analyze, downloader)
+    return _with_failures(document, downloads), downloads
+
+
+def _with_failures(document: bytes, downloads: tuple[Download, ...]) -> bytes:
+    """Note what failed, of each server each reason once."""
+    failed = [one for one in downloads if one.state == FileState.FAILED]
+    if not failed:
+        return document
+    first = {(urlsplit(one.url or "").netloc, one.reason): one.url for one in reversed(failed)}
+    analysis = json.loads(document)
+    analysis.setdefault("soft_errors", []).extend(
+        {"code": "symbols_not_downloaded", "where": url or "a server", "message": reason or ""}
+        for (_, reason), url in islice(reversed(first.items()), _MAX_FAILURES)
+    )
+    return json.dumps(analysis, ensure_ascii=False).encode()
 
 
 def with_downloads(
