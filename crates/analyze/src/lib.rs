@@ -49,7 +49,7 @@ mod walk;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use lastwords_debuginfo::DebugInfo;
+use lastwords_debuginfo::constant_bytes;
 use lastwords_format::streams::python::PythonStream;
 use lastwords_pyframes::PythonDetails;
 use lastwords_symbols::{ModuleId, Sources};
@@ -203,7 +203,7 @@ fn code_of_file(
     let rva = address.checked_sub(module.base_address())?;
     let symbols = provider.symbols().module(&ModuleId::from(module));
     let paths: Vec<_> = symbols.images().map(|image| image.path().to_owned()).collect();
-    DebugInfo::open(&paths).constant_bytes(rva, size)
+    constant_bytes(&paths, rva, size)
 }
 
 /// What only dumps of lastwords hold, beside Python.

@@ -97,6 +97,14 @@ pub struct Scope {
     pub variables: Vec<Variable>,
 }
 
+/// Up to `size` bytes of a module's files that the process cannot have changed; nothing else of the
+/// files is read. `None` where none of them tells.
+#[must_use]
+pub fn constant_bytes(paths: &[PathBuf], rva: u64, size: usize) -> Option<Vec<u8>> {
+    let mut objects = paths.iter().filter_map(|path| ObjectFile::of_path(path));
+    objects.find_map(|object| object.constant_bytes(rva, size))
+}
+
 /// The debug information of one module.
 #[derive(Default)]
 pub struct DebugInfo {

@@ -93,6 +93,9 @@ impl<'a> Scene<'a> {
             document,
             crash: document.get("crash_info")?.as_object()?.clone(),
         };
+        if scene.fault == Fault::Requested {
+            return Some(scene);
+        }
         scene.read_instruction(&threads.memory, code_of_file);
         scene.read_around(&threads.memory, code_of_file);
         scene.address = scene.used_address();
