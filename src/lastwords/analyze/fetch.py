@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lastwords.analyze.dump import analyze_dump_json
-from lastwords.symbols.download import FileState
+from lastwords.symbols.download import FAILED_BEFORE, FileState
 from lastwords.symbols.wanted import missing_modules, modules_of
 
 if TYPE_CHECKING:
@@ -66,11 +66,14 @@ def _with_failures(document: bytes, downloads: tuple[Download, ...]) -> bytes:
     failed = [one for one in downloads if one.state == FileState.FAILED]
     if not failed:
         return document
-    first = {(urlsplit(one.url or "").netloc, one.reason): one.url for one in reversed(failed)}
+    first: dict[tuple[str, str], str | None] = {}
+    for one in failed:
+        reason = (one.reason or "").removeprefix(FAILED_BEFORE)
+        first.setdefault((urlsplit(one.url or "").netloc, reason), one.url)
     analysis = json.loads(document)
     analysis.setdefault("soft_errors", []).extend(
-        {"code": "symbols_not_downloaded", "where": url or "a server", "message": reason or ""}
-        for (_, reason), url in islice(reversed(first.items()), _MAX_FAILURES)
+        {"code": "symbols_not_downloaded", "where": url or "a server", "message": reason}
+        for (_, reason), url in islice(first.items(), _MAX_FAILURES)
     )
     return json.dumps(analysis, ensure_ascii=False).encode()
 

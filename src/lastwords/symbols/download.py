@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from lastwords.symbols.places import Server
     from lastwords.symbols.wanted import WantedModule
 
-__all__ = ["Download", "Downloader", "FileState", "Progress"]
+__all__ = ["FAILED_BEFORE", "Download", "Downloader", "FileState", "Progress"]
 
 _MAX_POINTER_BYTES = 64 * 1024
 _UNREACHABLE_LIMIT = 3
+
+
+FAILED_BEFORE = "the server failed before: "
+"""Begins the reason of what was not asked for any more; behind it stands why."""
 
 
 class FileState:
@@ -138,7 +142,7 @@ class Downloader:
             return replace(answer, state=FileState.ABSENT, reason=reason)
         failures = self._failures.setdefault(server.url, [])
         if len(failures) >= _UNREACHABLE_LIMIT:
-            return replace(answer, reason=f"the server failed before: {failures[-1]}")
+            return replace(answer, reason=f"{FAILED_BEFORE}{failures[-1]}")
         partial = cache.partial(url)
         result = self._download(url, partial, request)
         if result.outcome is Outcome.ABSENT:
