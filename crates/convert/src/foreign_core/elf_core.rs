@@ -13,7 +13,8 @@ use super::contexts::Machine;
 /// Mappings that a process can have by far (`vm.max_map_count` is 65,530, in places 262,144).
 const MAX_SEGMENTS: usize = 1 << 20;
 const MAX_NOTES: usize = 1 << 18;
-const MAX_NOTE_BYTES: usize = 256 << 20;
+/// Of all notes together; no more than the file has.
+const MAX_NOTE_BYTES: u64 = 256 << 20;
 
 /// A mapping of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +97,8 @@ impl ElfCore {
         let endian = header.endian()?;
         self.is_64_bit = header.is_type_64();
         let end = data.len().unwrap_or(0);
+        // Headers may point to the same notes again and again.
+        let mut left = end.min(MAX_NOTE_BYTES);
         for entry in header.program_headers(endian, data)?.iter().take(MAX_SEGMENTS) {
             let (offset, in_file) = entry.file_range(endian);
             let start: u64 = entry.p_vaddr(endian).into();
@@ -112,21 +115,31 @@ impl ElfCore {
                 if !matches!(note.name(), b"CORE" | b"LINUX") {
                     continue;
                 }
-                if self.notes.len() >= MAX_NOTES || note.desc().len() > MAX_NOTE_BYTES {
+                let size = note.desc().len() as u64;
+                if self.notes.len() >= MAX_NOTES || size > left {
                     break;
                 }
+                left = left.saturating_sub(size);
                 self.notes.push(Note { kind, bytes: note.desc().to_vec() });
             }
         }
         Ok(())
     }
 
+    /// The mapping that holds an address.
+    pub(super) fn segment_at(&self, address: u64) -> Option<&Segment> {
+        let behind = self.segments.partition_point(|segment| segment.start <= address);
+        let segment = self.segments.get(behind.checked_sub(1)?)?;
+        segment.holds(address).then_some(segment)
+    }
+
     /// Exactly so many bytes of the process.
     pub(super) fn memory(&self, file: &File, address: u64, size: usize) -> Option<Vec<u8>> {
         let end = address.checked_add(u64::try_from(size).ok()?)?;
-        let segment = self.segments.iter().find(|segment| {
-            segment.start <= address && end <= segment.start.saturating_add(segment.in_file)
-        })?;
+        let segment = self.segment_at(address)?;
+        if end > segment.start.saturating_add(segment.in_file) {
+            return None;
+        }
         let at = segment.offset.checked_add(address.checked_sub(segment.start)?)?;
         let mut bytes = vec![0; size];
         file.read_exact_at(&mut bytes, at).ok()?;

@@ -15,9 +15,11 @@ use super::notes::Numbers;
 
 /// The headers of an image; its first page is in most cores.
 const HEAD_BYTES: usize = 4096;
-const MAX_NOTE_BYTES: u64 = 64 << 10;
+/// Segments with notes, and bytes of each: the build id is among the first.
+const MAX_NOTE_SEGMENTS: usize = 8;
+const MAX_NOTE_BYTES: u64 = 4 << 10;
 const MAX_DYNAMIC_BYTES: u64 = 64 << 10;
-const MAX_STRING_BYTES: u64 = 4096;
+const MAX_NAME_BYTES: u64 = 255;
 const DT_STRTAB: u64 = 5;
 const DT_SONAME: u64 = 14;
 
@@ -66,7 +68,8 @@ fn read_as<H: FileHeader<Endian = Endianness>>(
         let length = usize::try_from(end.saturating_sub(start).min(most)).ok()?;
         memory(moved(start), length)
     };
-    let build_ids = entries.iter().filter(|entry| entry.p_type(endian) == PT_NOTE).map(|entry| {
+    let notes = entries.iter().filter(|entry| entry.p_type(endian) == PT_NOTE);
+    let build_ids = notes.take(MAX_NOTE_SEGMENTS).map(|entry| {
         let start: u64 = entry.p_vaddr(endian).into();
         let end = start.saturating_add(entry.p_memsz(endian).into());
         let bytes = bytes_of(start, end, MAX_NOTE_BYTES)?;
@@ -106,12 +109,12 @@ fn soname(
     };
     let (strings, name) = (value(DT_STRTAB)?, value(DT_SONAME)?);
     let strings = if strings >= base { strings } else { moved(strings) };
-    string(strings.checked_add(name)?, memory)
+    string(strings.checked_add(name)?, MAX_NAME_BYTES, memory)
 }
 
-/// The string at an address, which may be the last of its mapping; at most 4 KiB.
-pub(super) fn string(address: u64, memory: Memory<'_>) -> Option<String> {
+/// The string at an address, which may be the last of its mapping; at most so many bytes.
+pub(super) fn string(address: u64, most: u64, memory: Memory<'_>) -> Option<String> {
     let byte = |index: u64| memory(address.checked_add(index)?, 1)?.first().copied();
-    let bytes: Vec<u8> = (0..MAX_STRING_BYTES).map_while(byte).take_while(|b| *b != 0).collect();
+    let bytes: Vec<u8> = (0..most).map_while(byte).take_while(|b| *b != 0).collect();
     Some(String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty())
 }

@@ -9,6 +9,7 @@ mod images;
 mod modules;
 mod notes;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -110,7 +111,7 @@ impl Source<'_> {
         let modules = if notes.files.is_empty() {
             modules::of_memory(&core.segments, &notes.auxv, core.is_64_bit, &memory)
         } else {
-            modules::of_files(&notes.files, &core.segments, &memory)
+            modules::of_files(&notes.files, core, &memory)
         };
         if notes.files.is_empty() {
             let count = modules.len();
@@ -128,20 +129,19 @@ impl Source<'_> {
 
     /// Stacks and what the program has written first, in case that not all has room.
     fn memory(&mut self, dump: &mut DumpFile) -> std::io::Result<Vec<MemoryRange>> {
+        let pointers =
+            self.notes.threads.iter().map(|thread| self.core.machine.stack_pointer(thread));
+        let stacks: HashSet<u64> =
+            pointers.filter_map(|sp| Some(self.core.segment_at(sp)?.start)).collect();
         let mut segments: Vec<&Segment> = self.core.segments.iter().collect();
-        let pointers: Vec<u64> = self
-            .notes
-            .threads
-            .iter()
-            .map(|thread| self.core.machine.stack_pointer(thread))
-            .collect();
-        let is_stack = |segment: &Segment| pointers.iter().any(|sp| segment.holds(*sp));
-        segments.sort_by_key(|segment| (!is_stack(segment), !segment.is_writable()));
+        segments.sort_by_key(|one| (!stacks.contains(&one.start), !one.is_writable()));
+        // Mappings that stand in the file twice make the dump no larger than the file.
+        let most = self.file.metadata()?.len().min(MAX_MEMORY_BYTES);
         let (mut ranges, mut written) = (Vec::new(), 0_u64);
         for segment in segments.into_iter().filter(|segment| segment.in_file > 0) {
             written = written.saturating_add(segment.in_file);
-            if written > MAX_MEMORY_BYTES {
-                let left = "memory beyond 3.5 GiB is left out: a minidump's offsets have 32 bits";
+            if written > most {
+                let left = "memory beyond 3.5 GiB, or more than the file can hold, is left out";
                 self.said.push(left.to_owned());
                 break;
             }
@@ -208,12 +208,12 @@ impl Source<'_> {
     }
 }
 
-/// From the stack pointer on, where the memory holds it.
+/// From the stack pointer on, where the memory (by address) holds it.
 fn stack_at(memory: &[MemoryRange], sp: u64) -> MemoryRange {
-    let holds = |range: &&MemoryRange| sp.wrapping_sub(range.start) < u64::from(range.data.size);
-    let found = memory.iter().find(holds).and_then(|range| {
+    let behind = memory.partition_point(|range| range.start <= sp);
+    let found = behind.checked_sub(1).and_then(|index| memory.get(index)).and_then(|range| {
         let skipped = u32::try_from(sp.checked_sub(range.start)?).ok()?;
-        let left = range.data.size.checked_sub(skipped)?;
+        let left = range.data.size.checked_sub(skipped).filter(|left| *left > 0)?;
         let size = u32::try_from(u64::from(left).min(MAX_STACK_BYTES)).ok()?;
         let rva = range.data.rva.checked_add(skipped)?;
         Some(MemoryRange { start: sp, data: Location { size, rva } })
@@ -249,6 +249,52 @@ impl Machine {
             Self::Mips => 1,
             Self::Arm => 5,
             Self::Aarch64 => 12,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "a test may fail")]
+
+    use super::*;
+
+    /// A core of i386 whose headers all point to the same note, or to the whole file.
+    fn repeated(headers: u16) -> Vec<u8> {
+        let table = 52 + 32 * u32::from(headers);
+        let mut note = [5_u32, 144, 1].map(u32::to_le_bytes).concat();
+        note.extend(b"CORE\0\0\0\0");
+        note.resize(note.len() + 144, 1);
+        let note_bytes = u32::try_from(note.len()).unwrap();
+        let mut out = Writer::new();
+        out.raw(b"\x7fELF\x01\x01\x01\0").u64(0);
+        out.u16(4).u16(3).u32(1).u32(0).u32(52).u32(0).u32(0);
+        out.u16(52).u16(32).u16(headers).u16(0).u16(0).u16(0);
+        for index in 0..u32::from(headers) {
+            let (kind, offset, size) =
+                if index % 2 == 0 { (4, table, note_bytes) } else { (1, 0, table) };
+            let address = 0x1000 * index;
+            out.u32(kind).u32(offset).u32(address).u32(0).u32(size).u32(size).u32(6).u32(1);
+        }
+        out.raw(&note);
+        out.into_bytes()
+    }
+
+    #[test]
+    fn what_stands_in_a_core_once_is_not_multiplied() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("core"), folder.path().join("dmp"));
+        let bytes = repeated(60_000);
+        std::fs::write(&from, &bytes).unwrap();
+        let done = convert(&from, &to, FULL).unwrap();
+        let most = bytes.len() as u64;
+        assert!(done.threads > 0 && done.threads as u64 * 144 <= most, "{done:?}");
+        assert!(done.memory_bytes <= most, "{done:?}");
+        assert!(std::fs::metadata(&to).unwrap().len() < 8 * most);
+        assert!(done.notes.iter().any(|note| note.contains("left out")), "{done:?}");
+        for cut in [10, 51, 60, 2_000, bytes.len() - 1] {
+            std::fs::write(&from, &bytes[..cut]).unwrap();
+            drop(convert(&from, &to, FULL));
         }
     }
 }

@@ -2,30 +2,30 @@
 
 use lastwords_format::streams::module_list::Module;
 
-use super::elf_core::Segment;
+use super::elf_core::{ElfCore, Segment};
 use super::images::{self, Memory};
 use super::notes::{MappedFile, Numbers};
 
 /// Entries of the auxiliary vector (Linux, `include/uapi/linux/auxvec.h`).
 const AT_ENTRY: u64 = 9;
 const AT_EXECFN: u64 = 31;
+const MAX_MODULES: usize = 16_384;
+const MAX_PATH_BYTES: u64 = 4_096;
 
 /// One per file that is an image or has code, by address.
 ///
 /// Debuggers leave code out of a core, and its mapping too; the first page of an image they keep.
-pub(super) fn of_files(
-    files: &[MappedFile],
-    segments: &[Segment],
-    memory: Memory<'_>,
-) -> Vec<Module> {
+pub(super) fn of_files(files: &[MappedFile], core: &ElfCore, memory: Memory<'_>) -> Vec<Module> {
     let mut modules: Vec<(Module, bool)> = Vec::new();
     for file in files {
-        let has_code = segments.iter().any(|one| one.holds(file.start) && one.flags & 1 != 0);
+        let has_code = core.segment_at(file.start).is_some_and(|one| one.flags & 1 != 0);
+        let is_full = modules.len() >= MAX_MODULES;
         match modules.last_mut().filter(|(module, _)| module.path == file.path) {
             Some((module, is_code)) => {
                 module.size = size(module.base, file.end);
                 *is_code |= has_code;
             }
+            None if is_full => break,
             None => {
                 let base = file.start.saturating_sub(file.offset);
                 let image = images::read(base, memory);
@@ -52,7 +52,7 @@ pub(super) fn of_memory(
         let pairs = vector.chunks_exact(2);
         pairs.filter(|pair| pair.first() == Some(&kind)).find_map(|pair| pair.get(1).copied())
     };
-    let program = value(AT_EXECFN).and_then(|at| images::string(at, memory));
+    let program = value(AT_EXECFN).and_then(|at| images::string(at, MAX_PATH_BYTES, memory));
     let modules = segments.iter().filter_map(|segment| {
         let image = images::read(segment.start, memory)?;
         let is_program =
@@ -65,7 +65,7 @@ pub(super) fn of_memory(
             build_id: image.build_id,
         })
     });
-    modules.collect()
+    modules.take(MAX_MODULES).collect()
 }
 
 fn size(base: u64, end: u64) -> u32 {

@@ -28,6 +28,7 @@ const NT_SIGINFO: u32 = 0x5349_4749;
 const NT_PRXFPREG: u32 = 0x46e6_2b7f;
 const NT_ARM_VFP: u32 = 0x400;
 const SIGABRT: u32 = 6;
+const MAX_THREADS: usize = 1 << 16;
 const MAX_FILES: u64 = 1 << 20;
 
 /// One thread; its registers as the kernel wrote them.
@@ -84,7 +85,7 @@ impl Notes {
         let bytes = note.bytes.as_slice();
         let is_mips = core.machine == Machine::Mips;
         match note.kind {
-            NT_PRSTATUS => {
+            NT_PRSTATUS if self.threads.len() < MAX_THREADS => {
                 let (id_at, general_at) = if core.is_64_bit { (32, 112) } else { (24, 72) };
                 self.threads.push(Thread {
                     id: word(bytes, id_at)?,

@@ -110,7 +110,7 @@ impl DwarfInfo {
         match value {
             gimli::AttributeValue::UnitRef(offset) => unit.id_of(offset),
             gimli::AttributeValue::DebugInfoRef(offset) => Some(unit.id(offset)),
-            gimli::AttributeValue::DebugInfoRefSup(offset) => Some(unit.supplementary_id(offset)),
+            gimli::AttributeValue::DebugInfoRefSup(offset) => unit.supplementary_id(offset),
             _ => None,
         }
     }

@@ -25,8 +25,8 @@ pub(crate) struct Unit {
     pub(crate) dwarf: Arc<Dwarf>,
     /// Of ids of the file's entries.
     base: u64,
-    /// Of ids of the supplementary file's entries.
-    supplementary_base: u64,
+    /// Of ids of the supplementary file's entries; `None` when it is not there.
+    supplementary_base: Option<u64>,
 }
 
 impl Deref for Unit {
@@ -49,8 +49,8 @@ impl Unit {
     }
 
     /// The id of what stands at an offset of the supplementary file.
-    pub(crate) fn supplementary_id(&self, offset: gimli::DebugInfoOffset) -> u64 {
-        self.supplementary_base.saturating_add(offset.0 as u64)
+    pub(crate) fn supplementary_id(&self, offset: gimli::DebugInfoOffset) -> Option<u64> {
+        self.supplementary_base?.checked_add(offset.0 as u64)
     }
 
     /// The id of its first entry's header.
@@ -81,8 +81,9 @@ impl Units {
             let file = supplementary_file(object.path(), &name, &id)?;
             load(&file, main_name).ok()
         });
-        let supplementary_base = size_of(&main);
-        let mut next = supplementary_base;
+        let base = size_of(&main);
+        let mut next = base;
+        let supplementary_base = supplementary.as_ref().map(|_| base);
         if let Some(supplementary) = supplementary {
             next = next.saturating_add(size_of(&supplementary));
             main.set_sup(supplementary);
@@ -92,7 +93,7 @@ impl Units {
         units.add_all(&main, 0, supplementary_base)?;
         let skeletons = units.list.len();
         if let Some(supplementary) = &main.sup {
-            units.add_all(supplementary, supplementary_base, supplementary_base)?;
+            units.add_all(supplementary, base, supplementary_base)?;
         }
         if follows {
             units.add_split(object, &main, skeletons, next);
@@ -104,7 +105,7 @@ impl Units {
         &mut self,
         dwarf: &Arc<Dwarf>,
         base: u64,
-        supplementary_base: u64,
+        supplementary_base: Option<u64>,
     ) -> Result<(), gimli::Error> {
         let mut headers = dwarf.units();
         while let Some(header) = headers.next()? {
@@ -139,7 +140,7 @@ impl Units {
             let (size, base) = (size_of(&dwarf), next);
             next = next.saturating_add(size);
             self.split.push((index, self.list.len()));
-            let (dwarf, supplementary_base) = (Arc::new(dwarf), u64::MAX);
+            let (dwarf, supplementary_base) = (Arc::new(dwarf), None);
             self.list.push(Unit { unit, dwarf, base, supplementary_base });
         }
     }
