@@ -16,6 +16,9 @@
 use std::io::{self, Write};
 
 use lastwords_format::Writer;
+use lastwords_format::core_notes::{
+    NT_AUXV, NT_FILE, NT_FPREGSET, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO,
+};
 
 use crate::memory::{Piece, size};
 use crate::registers::Registers;
@@ -27,12 +30,6 @@ const ET_CORE: u16 = 4;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const PN_XNUM: u16 = 0xFFFF;
-const NT_PRSTATUS: u32 = 1;
-const NT_FPREGSET: u32 = 2;
-const NT_PRPSINFO: u32 = 3;
-const NT_AUXV: u32 = 6;
-const NT_FILE: u32 = 0x4649_4C45;
-const NT_SIGINFO: u32 = 0x5349_4749;
 const SIGINFO_BYTES: usize = 128;
 const PAGE_BYTES: u64 = 4096;
 

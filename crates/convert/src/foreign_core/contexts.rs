@@ -11,8 +11,9 @@
 //! `arch/mips/include/uapi/asm/reg.h`; Breakpad, `minidump_cpu_*.h`.
 
 use lastwords_format::Writer;
+use lastwords_format::core_notes::Numbers;
 
-use super::notes::{Numbers, Thread, word};
+use super::notes::{Thread, word};
 
 const X86_ALL: u32 = 0x1_003f;
 const ARM_ALL: u32 = 0x4000_0006;

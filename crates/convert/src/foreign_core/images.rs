@@ -5,13 +5,12 @@
 //!
 //! Source: System V ABI, chapters 4 and 5.
 
+use lastwords_format::core_notes::Numbers;
 use object::Endianness;
 use object::elf::{
     FileHeader32, FileHeader64, NT_GNU_BUILD_ID, PT_DYNAMIC, PT_LOAD, PT_NOTE, ProgramType,
 };
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader as _};
-
-use super::notes::Numbers;
 
 /// The headers of an image; its first page is in most cores.
 const HEAD_BYTES: usize = 4096;

@@ -1,10 +1,10 @@
 //! Modules out of the mapped files of a core, or out of the images in its memory.
 
+use lastwords_format::core_notes::{MappedFile, Numbers};
 use lastwords_format::streams::module_list::Module;
 
 use super::elf_core::{ElfCore, Segment};
 use super::images::{self, Memory};
-use super::notes::{MappedFile, Numbers};
 
 /// Entries of the auxiliary vector (Linux, `include/uapi/linux/auxvec.h`).
 const AT_ENTRY: u64 = 9;

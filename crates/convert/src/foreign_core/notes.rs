@@ -14,22 +14,19 @@
 //! Source: Linux, `include/linux/elfcore.h`, `fs/binfmt_elf.c`, `arch/mips/include/uapi/asm/siginfo.h`.
 
 use lastwords_format::Reader;
+use lastwords_format::core_notes::{
+    MappedFile, NT_AUXV, NT_FILE, NT_FPREGSET, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO, Numbers,
+    mapped_files,
+};
 
 use super::contexts::Machine;
 use super::elf_core::{ElfCore, Note};
 
-const NT_PRSTATUS: u32 = 1;
-const NT_FPREGSET: u32 = 2;
-const NT_PRPSINFO: u32 = 3;
-const NT_AUXV: u32 = 6;
-const NT_FILE: u32 = 0x4649_4C45;
-const NT_SIGINFO: u32 = 0x5349_4749;
 /// FXSAVE of i386.
 const NT_PRXFPREG: u32 = 0x46e6_2b7f;
 const NT_ARM_VFP: u32 = 0x400;
 const SIGABRT: u32 = 6;
 const MAX_THREADS: usize = 1 << 16;
-const MAX_FILES: u64 = 1 << 20;
 
 /// One thread; its registers as the kernel wrote them.
 #[derive(Debug, Default)]
@@ -46,16 +43,6 @@ pub(super) struct Signal {
     pub(super) number: u32,
     pub(super) code: u32,
     pub(super) address: Option<u64>,
-}
-
-/// A mapping of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MappedFile {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    /// In bytes.
-    pub(super) offset: u64,
-    pub(super) path: String,
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +97,7 @@ impl Notes {
                 self.arguments = text(bytes.get(pid_at.checked_add(32)?..)?, 80);
             }
             NT_AUXV => self.auxv = bytes.to_vec(),
-            NT_FILE => self.files = files(bytes, core.is_64_bit).unwrap_or_default(),
+            NT_FILE => self.files = mapped_files(bytes, core.is_64_bit),
             NT_SIGINFO if self.signal.is_none() => {
                 let (code_at, address_at) =
                     (if is_mips { 4 } else { 8 }, if core.is_64_bit { 16 } else { 12 });
@@ -139,73 +126,4 @@ fn text(bytes: &[u8], most: usize) -> String {
     let bytes = bytes.get(..most.min(bytes.len())).unwrap_or_default();
     let end = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(end).trim_end().to_owned()
-}
-
-/// Numbers as wide as addresses, one behind the other.
-pub(super) struct Numbers<'a> {
-    reader: Reader<'a>,
-    is_64_bit: bool,
-}
-
-impl<'a> Numbers<'a> {
-    pub(super) fn new(bytes: &'a [u8], is_64_bit: bool) -> Self {
-        Self { reader: Reader::new(bytes), is_64_bit }
-    }
-}
-
-impl Iterator for Numbers<'_> {
-    type Item = u64;
-
-    fn next(&mut self) -> Option<u64> {
-        if self.is_64_bit {
-            self.reader.u64("a number").ok()
-        } else {
-            self.reader.u32("a number").ok().map(u64::from)
-        }
-    }
-}
-
-fn files(bytes: &[u8], is_64_bit: bool) -> Option<Vec<MappedFile>> {
-    let mut numbers = Numbers::new(bytes, is_64_bit);
-    let (count, page) = (numbers.next()?, numbers.next()?);
-    let mut files = Vec::new();
-    for _ in 0..count.min(MAX_FILES) {
-        let (Some(start), Some(end), Some(pages)) =
-            (numbers.next(), numbers.next(), numbers.next())
-        else {
-            break;
-        };
-        let offset = pages.saturating_mul(page);
-        files.push(MappedFile { start, end, offset, path: String::new() });
-    }
-    let names = bytes.get(numbers.reader.offset()..)?.split(|byte| *byte == 0);
-    for (file, name) in files.iter_mut().zip(names) {
-        file.path = String::from_utf8_lossy(name).into_owned();
-    }
-    files.retain(|file| file.start < file.end);
-    Some(files)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_both_classes_are_read() {
-        let numbers = [2_u32, 4096, 0x1000, 0x3000, 0, 0x3000, 0x4000, 2];
-        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        bytes.extend(b"/bin/a\0/lib/b.so\0");
-        let found = files(&bytes, false).unwrap();
-        assert_eq!(found.len(), 2);
-        let file = |start, end, offset, path: &str| {
-            let path = path.to_owned();
-            MappedFile { start, end, offset, path }
-        };
-        assert_eq!(found[1], file(0x3000, 0x4000, 0x2000, "/lib/b.so"));
-        for cut in 0..bytes.len() {
-            files(&bytes[..cut], false);
-        }
-        bytes[..4].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(files(&bytes, false).unwrap().len() < 10);
-    }
 }

@@ -10,7 +10,7 @@ use lastwords_pyframes::find::Image;
 use lastwords_pyframes::{Memory, MemoryError};
 
 use super::file::Segment;
-use super::notes::MappedFile;
+use lastwords_format::core_notes::MappedFile;
 
 /// Memory of a core file.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use lastwords_pyframes::find::{Image, LocalFiles};
 
 use self::file::{Headers, Segment};
 use self::memory::CoreMemory;
-use self::notes::{MappedFile, Notes};
+use self::notes::Notes;
 use super::maps::{self, Mapping};
 use super::outside::first_python;
 use super::procfs::AuxiliaryVector;
@@ -33,6 +33,7 @@ use crate::snapshot::{
     Area, Crash, DUMP_REQUESTED, Personal, ProcessSnapshot, PythonTarget, ThreadSnapshot,
 };
 use crate::soft_errors::SoftErrors;
+use lastwords_format::core_notes::MappedFile;
 
 const EXECUTE: u32 = 1;
 const WRITE: u32 = 2;

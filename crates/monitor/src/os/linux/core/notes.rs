@@ -19,18 +19,14 @@
 
 use lastwords_format::Reader;
 use lastwords_format::context::amd64::Registers;
+use lastwords_format::core_notes::{
+    MappedFile, NT_AUXV, NT_FILE, NT_FPREGSET, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO, mapped_files,
+};
 
 /// How the names of their notes begin.
 const OTHER_SYSTEMS: [(&[u8], &str); 3] =
     [(b"NetBSD-CORE", "NetBSD"), (b"FreeBSD", "FreeBSD"), (b"OpenBSD", "OpenBSD")];
-const NT_PRSTATUS: u32 = 1;
-const NT_FPREGSET: u32 = 2;
-const NT_PRPSINFO: u32 = 3;
-const NT_AUXV: u32 = 6;
-const NT_FILE: u32 = 0x4649_4C45;
-const NT_SIGINFO: u32 = 0x5349_4749;
 const MOST_THREADS: usize = 65_536;
-const MOST_FILES: u64 = 1 << 20;
 const MOST_NOTES: usize = 1 << 20;
 
 /// A thread.
@@ -40,16 +36,6 @@ pub(super) struct Thread {
     /// 0 = none.
     pub(super) signal: i32,
     pub(super) registers: Registers,
-}
-
-/// A mapped file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MappedFile {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    /// In the file, bytes.
-    pub(super) offset: u64,
-    pub(super) path: String,
 }
 
 /// What the notes say; a note that cannot be read is left out.
@@ -99,7 +85,7 @@ impl Notes {
                 self.name = String::from_utf8_lossy(name).into_owned();
             }
             NT_AUXV => self.auxv = bytes.to_vec(),
-            NT_FILE => self.files = files(bytes),
+            NT_FILE => self.files = mapped_files(bytes, true),
             NT_SIGINFO if self.signal.is_none() => {
                 let (mut start, mut tail) = (Reader::new(bytes), Reader::new(bytes.get(8..)?));
                 let (signal, code) = (start.i32("si_signo").ok()?, tail.i32("si_code").ok()?);
@@ -168,34 +154,6 @@ fn registers(reader: &mut Reader<'_>) -> Option<Registers> {
         fs_base,
         fxsave: [0; 512],
     })
-}
-
-/// As many entries as can be read.
-fn files(bytes: &[u8]) -> Vec<MappedFile> {
-    let mut reader = Reader::new(bytes);
-    let (Ok(count), Ok(page)) = (reader.u64("count"), reader.u64("page_size")) else {
-        return Vec::new();
-    };
-    let mut files = Vec::new();
-    for _ in 0..count.min(MOST_FILES) {
-        let (Ok(start), Ok(end), Ok(pages)) =
-            (reader.u64("start"), reader.u64("end"), reader.u64("file_ofs"))
-        else {
-            break;
-        };
-        files.push(MappedFile {
-            start,
-            end,
-            offset: pages.saturating_mul(page),
-            path: String::new(),
-        });
-    }
-    let names = bytes.get(reader.offset()..).unwrap_or_default().split(|byte| *byte == 0);
-    for (file, name) in files.iter_mut().zip(names) {
-        file.path = String::from_utf8_lossy(name).into_owned();
-    }
-    files.retain(|file| file.start < file.end);
-    files
 }
 
 #[cfg(test)]
@@ -273,6 +231,6 @@ mod tests {
     fn an_absurd_count_of_files_allocates_nothing() {
         let mut bytes = file_note();
         bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert!(files(&bytes).len() < 10);
+        assert!(mapped_files(&bytes, true).len() < 10);
     }
 }
